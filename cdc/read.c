@@ -177,7 +177,8 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
     if (!txn_count(&s->txn)) {
         return senseless(s, "a change outside a transaction", err);
     }
-    if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
+    bool delivered = txn_was_delivered(&s->txn, UINT32_MAX);
+    if (!s->last_mark->wanted || (delivered && !s->env->shape.transactions)) {
         return RESULT_DONE;
     }
     bool changes = s->conf->as == CDC_AS_CHANGES;
@@ -187,7 +188,9 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
         return RESULT_DONE;
     }
     if (is_too_large(s)) {
-        give_place(s, batch);
+        if (!delivered) {
+            give_place(s, batch);
+        }
         return RESULT_DONE;
     }
     return changes ? take_change(s, batch, err) : take_outbox_row(s, batch, err);
@@ -201,7 +204,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
         return RESULT_ERROR;
     }
     bool wanted = s->conf->as == CDC_AS_CHANGES;
-    if (wanted && !has_room(s, batch, max_events, m.truncate.count)) {
+    size_t events = m.truncate.count + s->env->shape.transactions;
+    if (wanted && !has_room(s, batch, max_events, events)) {
         return RESULT_AGAIN;
     }
     if (!txn_count(&s->txn)) {
@@ -224,7 +228,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
  * counted and never an event. With `streaming: true` no message is counted: PostgreSQL (14 to 18)
  * sends the messages of subtransactions under the xid of the whole transaction, so it is not known
  * which of them were rolled back. */
-static int take_message(struct cdc_source *s, struct batch *batch, struct error *err)
+static int take_message(struct cdc_source *s, struct batch *batch, size_t max_events,
+                        struct error *err)
 {
     struct pgoutput_message m;
     if (decode(s, s->message.payload, &m, err)) {
@@ -233,17 +238,27 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (!m.message.transactional) {
         return RESULT_DONE;
     }
+    if (!has_room(s, batch, max_events, 1 + s->env->shape.transactions)) {
+        return RESULT_AGAIN;
+    }
     if (!(s->spool ? s->txn.open : txn_count(&s->txn))) {
         return senseless(s, "a transactional message outside a transaction", err);
     }
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
         snapshot_watermark(s->snapshot, m.message.content);
     }
+    if (s->env->shape.heartbeats && slice_equal_str(m.message.prefix, HEARTBEAT_PREFIX) &&
+        slice_equal_str(m.message.content, s->slot)) {
+        intake_heartbeat(&s->intake, s->message.start_lsn, batch);
+        return RESULT_DONE;
+    }
     if (!intake_message_wanted(&s->intake, m.message.prefix)) {
         return RESULT_DONE;
     }
     if (is_too_large(s)) {
-        give_place(s, batch);
+        if (!txn_was_delivered(&s->txn, 0)) {
+            give_place(s, batch);
+        }
     } else {
         intake_message(&s->intake, &m, s->message.start_lsn, batch);
     }
@@ -261,6 +276,10 @@ static int take_begin(struct cdc_source *s, struct error *err)
     s->txn_gave = false;
     if (!txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)) {
         return senseless(s, "a transaction begins inside another", err);
+    }
+    if (s->env->shape.transactions) {
+        (void)txn_count(&s->txn);
+        intake_begin(&s->intake, s->message.start_lsn);
     }
     if (s->snapshot) {
         snapshot_begin(s->snapshot, m.xid, m.begin.final_lsn);
@@ -287,6 +306,11 @@ static int take_commit(struct cdc_source *s, struct batch *batch, struct error *
     struct pgoutput_message m;
     if (decode(s, s->message.payload, &m, err)) {
         return RESULT_ERROR;
+    }
+    size_t before = batch->count;
+    if (s->env->shape.transactions && txn_count(&s->txn)) {
+        intake_end(&s->intake, s->message.start_lsn, batch);
+        s->txn_gave = s->txn_gave || batch->count > before;
     }
     mark_end(s, batch);
     s->gave = s->gave || s->txn_gave;
@@ -368,7 +392,7 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
     case PGOUTPUT_TRUNCATE:
         return take_truncate(s, batch, max_events, err);
     case PGOUTPUT_MESSAGE:
-        return take_message(s, batch, err);
+        return take_message(s, batch, max_events, err);
     default:
         break;
     }

@@ -146,6 +146,8 @@ static const struct encode_key {
     {"binary", ENCODE(given.binary), NULL},
     {"interval", ENCODE(given.interval), NULL},
     {"hstore", ENCODE(given.hstore), NULL},
+    {"transaction_metadata", ENCODE(given.transaction_metadata), NULL},
+    {"heartbeat_topic", ENCODE(given.heartbeat_topic), NULL},
     {"value", ENCODE(given.value), NULL},
     {"schemas", ENCODE(given.schemas), NULL},
     {"key_columns", ENCODE(key_columns.given), "table changes, which have another format"},

@@ -19,6 +19,7 @@ int intake_open(struct intake *in, const struct cdc_conf *conf, const struct sou
 void intake_close(struct intake *in)
 {
     buf_release(&in->prefix);
+    intake_counts_free(&in->counts);
     cdc_tables_close(&in->tables);
     free(in->outbox_types);
 }

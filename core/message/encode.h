@@ -72,8 +72,10 @@ struct encode_conf {
     enum encode_interval interval;
     enum encode_hstore hstore;
     enum encode_value value;
-    bool schemas;    /* the schema stands in keys and values (message/schema/book.h) */
-    bool tombstones; /* a tombstone follows each delete */
+    bool schemas;                /* the schema stands in keys and values (message/schema/book.h) */
+    bool tombstones;             /* a tombstone follows each delete */
+    bool transaction_metadata;   /* BEGIN and END of transactions, and numbers in their changes */
+    const char *heartbeat_topic; /* where heartbeats are sent; NULL or "": nowhere */
     /* Operations that make no message: "c", "u", "d", "r", "t", "m"; or "none". */
     const char *const *skipped_operations;
     size_t skipped_operations_count;

@@ -55,8 +55,9 @@ struct route {
     size_t json_from; /* from here on the values are JSON */
     const char **allow;
     size_t allow_count;
-    struct slice fixed_topic; /* null if the topic depends on the event */
-    struct rewrite *rewrite;  /* NULL: topics stay */
+    struct slice transaction_topic, heartbeat_topic; /* with `changes` */
+    struct slice fixed_topic;                        /* null if the topic depends on the event */
+    struct rewrite *rewrite;                         /* NULL: topics stay */
     /* The only thing that route_apply changes. It is behind a pointer because the route is const
      * there. */
     struct last_topic *last;
@@ -291,6 +292,25 @@ static int compile_kinds(struct route *r, struct error *err)
     return RESULT_DONE;
 }
 
+/* The topics of events that are about no row: that of transactions is Debezium's. */
+static int set_own_topics(struct route *r, const struct route_conf *conf, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    if (!conf->changes) {
+        return RESULT_DONE;
+    }
+    buf_printf(&text, "%s.transaction", conf->name ? conf->name : "");
+    text.len = topic_mend(text.data, text.len);
+    r->transaction_topic = arena_copy(&r->memory, buf_slice(&text));
+    if (!conf->heartbeat_topic || !conf->heartbeat_topic[0]) {
+        return RESULT_DONE;
+    }
+    r->heartbeat_topic = arena_copy(&r->memory, slice_from(conf->heartbeat_topic));
+    return topic_check(r->heartbeat_topic, r->allow, r->allow_count, ERROR_CONFIG, err)
+               ? error_prefix(err, "encode.heartbeat_topic")
+               : RESULT_DONE;
+}
+
 static const char *topic_template(const struct route_conf *conf)
 {
     const char *fallback = conf->changes ? "{name}.{schema}.{table}" : "";
@@ -320,7 +340,7 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
         compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
         compile(r, key, "key", r->changes, &r->key, err) < 0 || compile_kinds(r, err) < 0 ||
         check_topic_template(r, topic, err) < 0 || compile_partition(r, conf->partition, err) < 0 ||
-        compile_timestamp(r, conf->timestamp, err) < 0) {
+        compile_timestamp(r, conf->timestamp, err) < 0 || set_own_topics(r, conf, err) < 0) {
         route_free(r);
         return RESULT_ERROR;
     }
@@ -388,7 +408,8 @@ bool route_may_give(const struct route *r, struct slice topic)
 {
     const struct template *const all[] = {&r->topic, &r->message_topic, &r->outbox_topic};
     size_t count = r->topic_by_kind ? sizeof all / sizeof *all : 1;
-    bool found = r->rewrite != NULL; /* who knows what it makes */
+    bool found = r->rewrite != NULL || /* who knows what it makes */
+                 slice_equal(topic, r->transaction_topic) || slice_equal(topic, r->heartbeat_topic);
     struct arena arena;
     arena_init(&arena);
     for (size_t i = 0; i < count && !found; i++) {
@@ -409,13 +430,16 @@ static const struct template *topic_for(const struct route *r, const struct even
     return e->change->op == CHANGE_MESSAGE ? &r->message_topic : &r->topic;
 }
 
-static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
-                       struct error *err)
+/* Whether the event is about no row and no message: it has a topic and a key of its own. */
+static bool is_apart(const struct event *e)
 {
-    if (!slice_is_null(r->fixed_topic) && !r->rewrite) { /* route_new has checked it */
-        e->topic = r->fixed_topic;
-        return RESULT_DONE;
-    }
+    return e->change && (e->change->op == CHANGE_BEGIN || e->change->op == CHANGE_END ||
+                         e->change->op == CHANGE_HEARTBEAT);
+}
+
+static int render_topic(const struct route *r, struct event *e, struct arena *arena,
+                        struct error *err)
+{
     const struct template *t = topic_for(r, e);
     for (size_t i = 0; i < t->count; i++) {
         const struct segment *s = &t->segments[i];
@@ -428,7 +452,22 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
     }
     /* Set before the check, so that the dead letter shows the refused topic. */
     e->topic = render(t, e, arena);
-    if (r->rewrite && rewrite_event(r->rewrite, e, r->key_by_kind && e->change, arena, err)) {
+    return RESULT_DONE;
+}
+
+static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
+                       struct error *err)
+{
+    if (is_apart(e)) {
+        e->topic = e->change->op == CHANGE_HEARTBEAT ? r->heartbeat_topic : r->transaction_topic;
+    } else if (!slice_is_null(r->fixed_topic) && !r->rewrite) { /* route_new has checked it */
+        e->topic = r->fixed_topic;
+        return RESULT_DONE;
+    } else if (render_topic(r, e, arena, err)) {
+        return RESULT_ERROR;
+    }
+    if (r->rewrite &&
+        rewrite_event(r->rewrite, e, r->key_by_kind && e->change && !is_apart(e), arena, err)) {
         return RESULT_ERROR;
     }
     struct slice topic = e->topic;
@@ -445,7 +484,7 @@ static int apply_topic(const struct route *r, struct event *e, struct arena *are
 
 static struct slice apply_key(const struct route *r, const struct event *e, struct arena *arena)
 {
-    if (r->key_by_kind && e->change) {
+    if (is_apart(e) || (r->key_by_kind && e->change)) {
         return e->key;
     }
     const struct template *t = r->key_by_kind ? &r->outbox_key : &r->key;
@@ -465,7 +504,11 @@ static struct slice apply_key(const struct route *r, const struct event *e, stru
 static int apply_partition(const struct route *r, struct event *e, struct arena *arena,
                            struct error *err)
 {
-    e->partition = -1;
+    bool heartbeat = e->change && e->change->op == CHANGE_HEARTBEAT;
+    e->partition = heartbeat ? 0 : -1; /* as Debezium does */
+    if (is_apart(e)) {
+        return RESULT_DONE;
+    }
     struct slice v = r->partition == NO_FIELD ? SLICE_NULL : field_value(e, r->partition, arena);
     if (slice_is_null(v)) {
         return RESULT_DONE;

@@ -32,6 +32,8 @@ struct route_conf {
                      source ({schema}, {table}, {op}, columns of the row). In a topic, characters of
                      {schema}, {table} and {name} outside [A-Za-z0-9._-] become "_" */
     const char *name; /* the value of {name}, with `changes`; may be NULL */
+    const char
+        *heartbeat_topic; /* with `changes`: that of heartbeats; NULL or "": there are none */
     /* Further columns that the caller wants to read with route_column. */
     const char *const *columns;
     size_t columns_count;
@@ -44,6 +46,10 @@ struct route_conf {
  * a logical message (both as Debezium has them), and outbox.event.{aggregatetype} for an event
  * without event.change. The default key is the one that encode_change made, or {aggregateid} for an
  * event without event.change. */
+
+/* Where a transaction begins and ends the topic is {name}.transaction, whatever the template is,
+ * and the key is the one that encode_change made; so it is of a heartbeat, which goes to partition
+ * 0 of heartbeat_topic. topic_rewrite holds for them, too. */
 
 /* Compiles a route; free it with route_free. CONFIG when a template is malformed ("{" without "}",
  * an empty name), when route.topic_rewrite is none, when route.topic is empty or has literal text

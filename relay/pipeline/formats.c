@@ -77,6 +77,7 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
         .allow_topics = (const char *const *)r->allow_topics.items,
         .allow_topics_count = r->allow_topics.count,
         .changes = changes,
+        .heartbeat_topic = p->encode.heartbeat_topic,
         .name = p->encode.name && p->encode.name[0] ? p->encode.name : p->name};
 }
 
@@ -128,6 +129,8 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .value = (enum encode_value)e->value,
         .schemas = e->schemas,
         .tombstones = e->tombstones,
+        .transaction_metadata = e->transaction_metadata,
+        .heartbeat_topic = e->heartbeat_topic,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
@@ -301,9 +304,12 @@ static int check_lines(const struct conf_pipeline *p, struct error *err)
 static int check_described(const struct conf_pipeline *p, const char *value, struct error *err)
 {
     const char *field = p->route.topic_rewrite.key_field;
-    const char *other = p->encode.given.unwrap ? "encode.unwrap"
-                        : field && field[0]    ? "route.topic_rewrite.key_field"
-                                               : NULL;
+    const char *heartbeat = p->encode.heartbeat_topic;
+    const char *other = p->encode.given.unwrap           ? "encode.unwrap"
+                        : field && field[0]              ? "route.topic_rewrite.key_field"
+                        : p->encode.transaction_metadata ? "encode.transaction_metadata"
+                        : heartbeat && heartbeat[0]      ? "encode.heartbeat_topic"
+                                                         : NULL;
     if (!other) {
         return RESULT_DONE;
     }

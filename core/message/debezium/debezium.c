@@ -76,8 +76,10 @@ static int debezium_value(const struct encode_conf *conf, const struct change *c
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
-    bool bare = conf->unwrap.on && c->op != CHANGE_MESSAGE;
-    int rc = bare ? dbz_unwrap(&d, c, err) : dbz_envelope(&d, c, err);
+    int rc = c->op == CHANGE_BEGIN || c->op == CHANGE_END ? dbz_boundary(&d, c, err)
+             : c->op == CHANGE_HEARTBEAT                  ? dbz_heartbeat(&d, c)
+             : conf->unwrap.on && c->table                ? dbz_unwrap(&d, c, err)
+                                                          : dbz_envelope(&d, c, err);
     if (rc) {
         buf_truncate(out, start);
     }
@@ -91,6 +93,8 @@ static void shape(const struct encode_conf *conf, struct change_shape *ret)
     ret->messages = true;
     ret->plain_money = true;
     ret->placeholder = true;
+    ret->transactions = conf->transaction_metadata;
+    ret->heartbeats = conf->heartbeat_topic && conf->heartbeat_topic[0];
     if (conf->unwrap.on) {
         dbz_unwrap_shape(conf, ret);
     }
@@ -136,9 +140,19 @@ static void schemas(const struct encode_conf *conf, const struct change_table *t
     dbz_schemas(conf, table, false, arena, ret_key, ret_value);
 }
 
-static const char *const keys[] = {
-    FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",    "binary", "interval",
-    "hstore",           "unwrap",     "value",   "schemas", NULL};
+static const char *const keys[] = {FORMAT_CHANGE_KEYS,
+                                   "tombstones",
+                                   "decimal",
+                                   "time",
+                                   "binary",
+                                   "interval",
+                                   "hstore",
+                                   "unwrap",
+                                   "value",
+                                   "schemas",
+                                   "transaction_metadata",
+                                   "heartbeat_topic",
+                                   NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,

@@ -150,6 +150,23 @@ void dbz_sequence(struct buf *out, const struct change *c);
 /* source.snapshot, without quotes. */
 const char *dbz_snapshot_name(enum snapshot_mark mark);
 
+/* --- transaction.c --- */
+
+/* Appends the id of a change's transaction, a JSON string: its number and the LSN of this change.
+ */
+void dbz_transaction_id(struct buf *out, const struct change *c);
+/* Appends the member `transaction` of an envelope; null without change_shape.transactions. */
+void dbz_transaction_block(struct buf *out, const struct change *c);
+/* Append the value of a BEGIN or END, and of a HEARTBEAT, and the key of any of the three. POISON:
+ * a name is not UTF-8. */
+int dbz_boundary(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+int dbz_heartbeat(struct dbz *d, const struct change *c) MUST_CHECK;
+int dbz_boundary_key(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+
+/* The bucket of a key in a HashMap of Java's with so many entries; false: it is not UTF-8. Such a
+ * map is read by buckets, and within one in the order in which the entries came. */
+bool dbz_bucket(struct slice key, size_t count, uint32_t *ret);
+
 /* --- unwrap.c: the row without its envelope --- */
 
 /* CONFIG: encode.unwrap names a field that there is not, or two of one name. */

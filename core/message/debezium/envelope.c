@@ -122,6 +122,9 @@ int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells, str
         dbz_add_char(d->out, '}');
         return rc;
     }
+    if (!c->table) {
+        return dbz_boundary_key(d, c, err);
+    }
     return c->table->key_count > 0 && cells ? add_key(d, c, cells, err) : RESULT_DONE;
 }
 
@@ -238,7 +241,9 @@ static int add_message(struct dbz *d, const struct change *c, struct error *err)
     if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
+    DBZ_LITERAL(out, ",\"transaction\":");
+    dbz_transaction_block(out, c);
+    DBZ_LITERAL(out, ",\"message\":{\"prefix\":");
     if (dbz_name(out, c->prefix, err)) {
         return RESULT_ERROR;
     }
@@ -266,7 +271,9 @@ int dbz_envelope(struct dbz *d, const struct change *c, struct error *err)
     if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
+    DBZ_LITERAL(out, ",\"transaction\":");
+    dbz_transaction_block(out, c);
+    DBZ_LITERAL(out, ",\"op\":\"");
     dbz_add_char(out, (char)c->op);
     DBZ_LITERAL(out, "\",\"ts_ms\":");
     dbz_i64(out, dbz_millis(c->commit_us));
