@@ -125,6 +125,7 @@ static bool has_schemas(const struct side *s, struct import *im)
 static void schemas(struct import *im, const struct side *key, const struct side *value)
 {
     const char *from = value->option ? value->option->name : value->what, *fault = NULL;
+    im->described = true;
     if (value->is == JSON_SCHEMAS) {
         import_put(im, IMPORT_ENCODE, "schemas", "true", "schemas.enable=true");
     } else {

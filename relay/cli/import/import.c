@@ -271,6 +271,7 @@ static void translate(struct import *im)
     import_source(im);
     import_format(im);
     put_name(im);
+    import_apart(im);
     import_transforms(im);
     import_keys(im);
     import_columns(im);

@@ -269,15 +269,19 @@ static void take_heartbeat(struct import *im)
     if (!ms || import_is(ms, "0")) {
         return;
     }
-    if (strspn(ms, "0123456789") == strlen(ms) && strlen(ms) > 2 && strlen(ms) < 9) {
+    bool fits = strspn(ms, "0123456789") == strlen(ms) && strlen(ms) > 2 && strlen(ms) < 9;
+    if (fits) {
         CLEANUP(buf_release) struct buf value = {0};
         buf_printf(&value, "%sms", ms);
         import_put(im, IMPORT_SOURCE, "heartbeat_interval", buf_str(&value),
                    "heartbeat.interval.ms");
     }
-    import_note(
-        im, DEBEZIUM_MESSAGES, o, "%s",
-        "the slot is moved as often; messages in the heartbeat topic are not supported yet");
+    im->heartbeats = fits ? o : NULL; /* import_apart goes on with it */
+    if (!fits) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                    "source.heartbeat_interval goes from 100ms to 24h: set it, and "
+                    "encode.heartbeat_topic");
+    }
 }
 
 static void take_messages(struct import *im)
