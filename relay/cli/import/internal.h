@@ -88,6 +88,7 @@ char *import_copy(struct import *im, const struct buf *b);
 
 /* Each takes its part of the options. */
 void import_source(struct import *im);
+void import_snapshot(struct import *im);
 void import_columns(struct import *im);
 void import_keys(struct import *im);
 /* Writes route.topic_rewrite. False, and nothing is written: they are no expression and replacement
