@@ -59,6 +59,14 @@ struct mark {
 void intake_place(struct intake *in, struct batch *batch, struct event *e, uint32_t part,
                   bool last);
 
+/* Adds the event of a change that is of no table. The caller still has to call intake_place. The
+ * change has to lie in scratch. */
+struct event *intake_add_apart(struct intake *in, const struct change *c, size_t bytes,
+                               struct batch *batch);
+
+/* Forgets what was counted. The array stays; intake_close frees it. */
+void intake_counts_clear(struct intake_counts *c);
+
 /* What is kept for a version of a table (relations_user), worked out once instead of for each row.
  */
 struct intake_table {
@@ -140,14 +148,9 @@ void intake_number(struct intake *in, struct change *c, struct batch *batch);
 /* It has ended, which txn_count has counted. Gives its END, unless it had no event or that was
  * delivered before the restart. */
 void intake_end(struct intake *in, uint64_t lsn, struct batch *batch);
-void intake_counts_free(struct intake_counts *c); /* the memory behind the pointers */
 
 /* --- message.c --- */
 
-/* Adds the event of a change that is of no table. The caller still has to call intake_place. The
- * change has to lie in scratch. */
-struct event *intake_add_apart(struct intake *in, const struct change *c, size_t bytes,
-                               struct batch *batch);
 /* Adds the event of a heartbeat of our own, unless it was delivered before the restart. */
 void intake_heartbeat(struct intake *in, uint64_t lsn, struct batch *batch);
 

@@ -202,25 +202,6 @@ static struct event *from_body(struct intake *in, struct slice content, struct b
 
 /* --- as a change --- */
 
-struct event *intake_add_apart(struct intake *in, const struct change *c, size_t bytes,
-                               struct batch *batch)
-{
-    struct event *e = batch_add(batch);
-    e->change = c;
-    e->created_at_us = c->commit_us;
-    e->bytes = bytes;
-    batch->bytes += bytes;
-    if (in->env->columns_count > 0) {
-        struct slice *columns = arena_array(&batch->arena, in->env->columns_count, sizeof *columns);
-        for (size_t i = 0; i < in->env->columns_count; i++) {
-            bool op = c->op == CHANGE_MESSAGE && strcmp(in->env->columns[i], "op") == 0;
-            columns[i] = op ? SLICE_LITERAL("m") : SLICE_NULL;
-        }
-        e->columns = columns;
-    }
-    return e;
-}
-
 static struct change *change_of(struct intake *in, enum change_op op, uint64_t lsn)
 {
     struct change *c = arena_alloc(in->scratch, sizeof *c);

@@ -8,25 +8,9 @@
 
 enum { EVENT_BYTES = 512, BEGIN_ORDINAL = 1 };
 
-static void forget(struct intake_counts *c)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        free((char *)(uintptr_t)c->tables[i].name.ptr);
-    }
-    c->count = 0;
-    c->total = 0;
-}
-
-void intake_counts_free(struct intake_counts *c)
-{
-    forget(c);
-    free(c->tables);
-    *c = (struct intake_counts){0};
-}
-
 void intake_begin(struct intake *in, uint64_t lsn)
 {
-    forget(&in->counts);
+    intake_counts_clear(&in->counts);
     in->counts.begin_lsn = lsn;
 }
 

@@ -30,6 +30,23 @@ static int check_header(const struct conf_named *h, const struct format_ops *for
     return RESULT_DONE;
 }
 
+static int add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                       struct arena *arena, struct error *err)
+{
+    const struct conf_named_list *list = &p->encode.headers;
+    struct header *more = list->count ? arena_array(arena, list->count, sizeof *more) : NULL;
+    size_t column = 0, n = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct conf_named *h = &list->items[i];
+        if (!h->column) {
+            more[n++] = (struct header){slice_from(h->as), slice_from(h->value)};
+        } else if (r) {
+            more[n++] = (struct header){slice_from(h->as), route_column(r, column++, e, arena)};
+        }
+    }
+    return encode_add_headers(e, more, n, arena, err);
+}
+
 static int add_envelope(const struct conf_pipeline *p, const struct route *r, struct event *e,
                         struct arena *arena, struct error *err)
 {
@@ -45,18 +62,7 @@ static int add_envelope(const struct conf_pipeline *p, const struct route *r, st
 int formats_add_columns(const struct conf_pipeline *p, const struct route *r, struct event *e,
                         struct arena *arena, struct error *err)
 {
-    const struct conf_named_list *list = &p->encode.headers;
-    struct header *more = list->count ? arena_array(arena, list->count, sizeof *more) : NULL;
-    size_t column = 0, n = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct conf_named *h = &list->items[i];
-        if (!h->column) {
-            more[n++] = (struct header){slice_from(h->as), slice_from(h->value)};
-        } else if (r) {
-            more[n++] = (struct header){slice_from(h->as), route_column(r, column++, e, arena)};
-        }
-    }
-    if (encode_add_headers(e, more, n, arena, err)) {
+    if (add_headers(p, r, e, arena, err)) {
         return RESULT_ERROR;
     }
     return r && p->encode.envelope.count ? add_envelope(p, r, e, arena, err) : RESULT_DONE;

@@ -105,15 +105,6 @@ static int add_key(struct dbz *d, const struct change *c, const struct cell *cel
     return RESULT_DONE;
 }
 
-int dbz_name(struct buf *out, struct slice name, struct error *err)
-{
-    if (!dbz_string(out, name)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the name %.*s is not UTF-8; give it one that is", SLICE_FMT(name));
-    }
-    return RESULT_DONE;
-}
-
 int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells, struct error *err)
 {
     if (c->op == CHANGE_MESSAGE) {
@@ -126,11 +117,6 @@ int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells, str
         return dbz_boundary_key(d, c, err);
     }
     return c->table->key_count > 0 && cells ? add_key(d, c, cells, err) : RESULT_DONE;
-}
-
-int64_t dbz_millis(int64_t us)
-{
-    return us / 1000 - (us % 1000 < 0);
 }
 
 void dbz_nanos(struct buf *out, int64_t us)

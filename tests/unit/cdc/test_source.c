@@ -6,6 +6,7 @@
 
 #include "contract/source.h"
 #include "message/column_rules.h"
+#include "message/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -710,6 +711,35 @@ static void outbox_rows_are_events_and_their_removal_is_none(void **state)
     close_source(&b);
 }
 
+/* encode.envelope: a column as text, and another one as JSON. */
+static void columns_of_an_outbox_become_json(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"type", "type"};
+    const struct encode_conf encode = {0};
+    struct bench b;
+    struct error err;
+    unsigned caps;
+    fake_reset();
+    fake_begin(100);
+    fake_relation(1, 'd', "outbox", OUTBOX_COLUMNS);
+    fake_insert(1, "u1 order o1 made {} -");
+    fake_commit(110);
+    open_source(&b, CDC_AS_OUTBOX);
+    source_cdc_postgres.close(b.source);
+    b.env.columns = columns;
+    b.env.columns_count = 2;
+    b.env.json_count = 1;
+    b.env.encode = &encode;
+    assert_int_equal(source_cdc_postgres.open(&b.conf, &b.env, &b.source, &caps, &err), 0);
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_DONE);
+    assert_int_equal(b.batch->count, 1);
+    assert_true(slice_equal_str(b.batch->events[0].columns[0], "made"));
+    assert_true(slice_equal_str(b.batch->events[0].columns[1], "\"made\""));
+    close_source(&b);
+}
+
 static void a_mapped_column_that_goes_stops_the_source_where_it_is(void **state)
 {
     (void)state;
@@ -1095,6 +1125,7 @@ int main(void)
         cmocka_unit_test(mere_keepalives_are_not_saved_each),
         cmocka_unit_test(idle_means_confirmed_up_to_the_servers_end),
         cmocka_unit_test(outbox_rows_are_events_and_their_removal_is_none),
+        cmocka_unit_test(columns_of_an_outbox_become_json),
         cmocka_unit_test(a_mapped_column_that_goes_stops_the_source_where_it_is),
         cmocka_unit_test(bodies_of_messages),
         cmocka_unit_test(nonsense_is_asked_for_again_once),

@@ -147,6 +147,12 @@ static void a_schema_needs_format_sink_and_registry(void **state)
     p.route.topic_rewrite.key_field = (char *)(uintptr_t) "f";
     refused(&p, true, true, "encode.schemas and route.topic_rewrite.key_field");
     p.route.topic_rewrite.key_field = NULL;
+    p.encode.transaction_metadata = true;
+    refused(&p, true, true, "encode.schemas and encode.transaction_metadata do not go together");
+    p.encode.transaction_metadata = false;
+    p.encode.heartbeat_topic = (char *)(uintptr_t) "h";
+    refused(&p, true, true, "encode.schemas and encode.heartbeat_topic do not go together");
+    p.encode.heartbeat_topic = NULL;
     p.encode.schemas = false;
     p.encode.value = VALUE_AVRO;
     p.encode.format = format_index(&format_json);
