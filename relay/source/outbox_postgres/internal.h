@@ -78,11 +78,10 @@ struct outbox_pg_found {
     const char *name; /* NULL: the table has no such column */
     const char *quoted;
     const char *type;     /* base type's name, below all domains: "int8", "jsonb" */
-    char category;        /* of the base type: 'S' text, 'E' enum (pg_type.typcategory) */
     int64_t length;       /* of varchar(n) and char(n); -1 without */
     uint32_t oid;         /* of the base type */
     int32_t typmod;       /* of the base type; -1 without */
-    char kind;            /* of the base type: pg_type.typtype */
+    char category, kind;  /* of the base type: typcategory ('S' text, 'E' enum), typtype */
     const char *format;   /* for a cast: "bigint", "character varying(40)" */
     const char *fallback; /* its default expression, "" if none */
     bool not_null, may_select, may_update, unique, indexed;
@@ -227,14 +226,6 @@ size_t outbox_pg_row_bytes(const struct pg_result *r, size_t row, size_t further
 struct event *outbox_pg_row_event(const struct pg_result *r, size_t row, size_t further,
                                   enum payload_kind kind, size_t max_event, size_t copy,
                                   struct batch *batch);
-/* json.c: whether the further column `i` can be given as env wants it: as JSON only if the type is
- * known. */
-bool outbox_pg_says_json(const struct outbox_pg_found *column, const struct source_env *env,
-                         size_t i);
-/* Makes JSON of those columns of the event that are to be (source_env.json_count), in the batch's
- * arena. A value that has none makes the event poison. */
-void outbox_pg_make_json(const struct outbox_pg_table *t, const struct source_env *env,
-                         struct batch *batch, struct event *e);
 /* The kind of payload that a column of this base type holds. */
 enum payload_kind outbox_pg_payload_kind(const char *type);
 

@@ -1,6 +1,6 @@
 /* Columns that stand beside the payload (encode.envelope): their values as JSON, as a change stream
  * gives them of the same row. */
-#include "source/outbox_postgres/internal.h"
+#include "source/outbox_postgres/json.h"
 
 #include "message/encode.h"
 

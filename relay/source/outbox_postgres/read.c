@@ -5,6 +5,7 @@
  * cannot be used as it came is asked for again.
  */
 #include "source/outbox_postgres/internal.h"
+#include "source/outbox_postgres/json.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
  * missing is reported by name, with the statement that adds it where there is one.
  */
 #include "source/outbox_postgres/internal.h"
+#include "source/outbox_postgres/json.h"
 
 #include "schema/schema.h"
 
