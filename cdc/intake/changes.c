@@ -71,15 +71,17 @@ static struct event *add(struct making *m, const struct change *change)
  * restart. */
 static void give(struct making *m, const struct change *c, uint32_t part, bool last)
 {
-    struct change numbered = *c;
+    struct change numbered;
     if (m->in->env->shape.skip[c->op & 127]) {
         return;
     }
     if (m->in->env->shape.transactions && c->op != CHANGE_TOMBSTONE) {
+        numbered = *c;
         intake_number(m->in, &numbered, m->batch);
+        c = &numbered;
     }
     if (!txn_was_delivered(m->in->txn, part)) {
-        intake_place(m->in, m->batch, add(m, &numbered), part, last);
+        intake_place(m->in, m->batch, add(m, c), part, last);
     }
 }
 
