@@ -8,12 +8,6 @@
 /* "c1 <system id> <timeline> <start> <commit> <ordinal> <part> <options> <last>[ <snapshot>]" */
 #define VERSION_WORD "c1"
 
-static void add_lsn(struct buf *out, uint64_t lsn)
-{
-    char text[LSN_TEXT_SIZE];
-    buf_add(out, text, lsn_format(lsn, text));
-}
-
 void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
 {
     buf_add_str(out, VERSION_WORD " ");
@@ -21,9 +15,9 @@ void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
     buf_add_char(out, ' ');
     buf_add_u64(out, c->timeline);
     buf_add_char(out, ' ');
-    add_lsn(out, c->start);
+    lsn_add(out, c->start);
     buf_add_char(out, ' ');
-    add_lsn(out, c->commit);
+    lsn_add(out, c->commit);
     buf_add_char(out, ' ');
     buf_add_u64(out, c->ordinal);
     buf_add_char(out, ' ');
@@ -31,7 +25,7 @@ void cdc_cursor_format(const struct cdc_cursor *c, struct buf *out)
     buf_add_char(out, ' ');
     buf_add_u64(out, c->options);
     buf_add_char(out, ' ');
-    add_lsn(out, c->last);
+    lsn_add(out, c->last);
     if (!slice_is_null(c->snapshot)) {
         buf_add_char(out, ' ');
         buf_add_slice(out, c->snapshot);
@@ -97,7 +91,7 @@ int cdc_cursor_parse(struct slice text, struct cdc_cursor *ret, struct error *er
 
 void cdc_position_format(uint64_t commit, uint64_t ordinal, uint32_t part, struct buf *out)
 {
-    add_lsn(out, commit);
+    lsn_add(out, commit);
     buf_add_char(out, ':');
     buf_add_u64(out, ordinal);
     if (part > 0) {

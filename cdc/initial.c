@@ -99,11 +99,10 @@ static struct slice row_id(struct cdc_source *s, const struct snapshot_row *row,
                            struct arena *arena)
 {
     struct buf *id = &s->row_id;
-    char lsn[LSN_TEXT_SIZE];
     buf_clear(id);
     buf_add_u64(id, s->identity.system_id);
     buf_add_char(id, ':');
-    buf_add(id, lsn, lsn_format(row->lsn, lsn));
+    lsn_add(id, row->lsn);
     buf_add_char(id, ':');
     add_escaped(id, row->table->schema);
     buf_add_char(id, '.');

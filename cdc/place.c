@@ -34,12 +34,11 @@ void cdc_describe(struct slice cursor, struct buf *out)
 {
     struct cdc_cursor c;
     struct error ignored;
-    char lsn[LSN_TEXT_SIZE];
     if (cdc_cursor_parse(cursor, &c, &ignored)) {
         return;
     }
     if (c.commit == 0) {
-        buf_add(out, lsn, lsn_format(c.start, lsn));
+        lsn_add(out, c.start);
     } else if (c.part > 0) {
         cdc_position_format(c.commit, c.ordinal + 1, c.part - 1, out);
     } else {

@@ -133,7 +133,6 @@ void intake_table_free(void *table)
 
 static void set_prefix(struct intake *in)
 {
-    char lsn[LSN_TEXT_SIZE];
     if (in->prefix.len > 0 && in->prefix_commit == in->txn->commit) {
         return;
     }
@@ -141,7 +140,7 @@ static void set_prefix(struct intake *in)
     buf_add_u64(&in->prefix, in->system_id);
     buf_add_char(&in->prefix, ':');
     in->prefix_id = in->prefix.len;
-    buf_add(&in->prefix, lsn, lsn_format(in->txn->commit, lsn));
+    lsn_add(&in->prefix, in->txn->commit);
     buf_add_char(&in->prefix, ':');
     in->prefix_commit = in->txn->commit;
 }

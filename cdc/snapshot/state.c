@@ -45,9 +45,8 @@ static void add_oids(const struct snapshot_place *p, struct buf *out)
 
 void snapshot_place_format(const struct snapshot_place *p, struct buf *out)
 {
-    char lsn[LSN_TEXT_SIZE];
     buf_add_str(out, VERSION_WORD ",");
-    buf_add(out, lsn, lsn_format(p->lsn, lsn));
+    lsn_add(out, p->lsn);
     buf_add_char(out, ',');
     buf_add_u64(out, (uint64_t)p->started_us);
     buf_add_char(out, ',');

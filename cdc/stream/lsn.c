@@ -50,6 +50,13 @@ static bool half(const char *digits, size_t n, uint64_t *ret)
     return n >= 1 && n <= 8;
 }
 
+void lsn_add(struct buf *out, uint64_t lsn)
+{
+    char text[LSN_TEXT_SIZE];
+    size_t length = lsn_format(lsn, text);
+    buf_add(out, text, length);
+}
+
 bool lsn_parse(struct slice text, uint64_t *ret)
 {
     const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@ enum { LSN_TEXT_SIZE = 18 }; /* "FFFFFFFF/FFFFFFFF" and a NUL */
 
 /* Writes the text with its NUL and returns its length without it. */
 size_t lsn_format(uint64_t lsn, char out[LSN_TEXT_SIZE]);
+void lsn_add(struct buf *out, uint64_t lsn);
 
 /* False, and *ret stays as it was, unless all of `text` is an LSN. */
 bool lsn_parse(struct slice text, uint64_t *ret);

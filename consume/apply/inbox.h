@@ -49,6 +49,12 @@ struct inbox_value {
     bool bytes; /* a bytea or blob */
 };
 
+/* NULL is SQL null. */
+static inline struct inbox_value inbox_text(const char *s)
+{
+    return (struct inbox_value){.text = slice_from(s)};
+}
+
 size_t inbox_columns(enum inbox_sql which);                     /* how many columns its rows have */
 const char *inbox_statement(enum inbox_sql which, bool sqlite); /* static */
 

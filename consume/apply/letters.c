@@ -15,11 +15,6 @@
 
 enum { PAGE = 100, NUMBER_SIZE = 24 };
 
-static struct inbox_value text(const char *s)
-{
-    return (struct inbox_value){.text = slice_from(s)};
-}
-
 static int64_t number_of(struct slice s)
 {
     return slice_is_null(s) ? 0 : strtoll(s.ptr, NULL, 10);
@@ -31,7 +26,8 @@ static int run_on(struct apply *a, enum inbox_sql which, int64_t id, const char 
 {
     char number[NUMBER_SIZE];
     snprintf(number, sizeof number, "%" PRId64, id);
-    const struct inbox_value params[] = {text(a->conf->name), text(number), text(third)};
+    const struct inbox_value params[] = {inbox_text(a->conf->name), inbox_text(number),
+                                         inbox_text(third)};
     return a->ops->run(a->inbox, which, params, third ? 3 : 2, NULL, NULL, ret_changed, err);
 }
 
@@ -130,13 +126,13 @@ static int read_letters(struct apply *a, const struct letters_pick *which, inbox
 {
     char id[NUMBER_SIZE];
     snprintf(id, sizeof id, "%" PRId64, which->id);
-    const struct inbox_value params[] = {text(a->conf->name),
-                                         text(which->id ? id : NULL),
-                                         text(which->all || which->id ? "1" : "0"),
-                                         text(which->bare ? "1" : "0"),
-                                         text(which->key),
-                                         text(which->reason),
-                                         text(which->since)};
+    const struct inbox_value params[] = {inbox_text(a->conf->name),
+                                         inbox_text(which->id ? id : NULL),
+                                         inbox_text(which->all || which->id ? "1" : "0"),
+                                         inbox_text(which->bare ? "1" : "0"),
+                                         inbox_text(which->key),
+                                         inbox_text(which->reason),
+                                         inbox_text(which->since)};
     return a->ops->run(a->inbox, INBOX_LETTERS, params, sizeof params / sizeof *params, each, ctx,
                        NULL, err);
 }
@@ -341,7 +337,8 @@ static int begin_page(struct apply *a, int64_t id, size_t limit, struct page *re
     if (*ret_over) {
         return RESULT_DONE;
     }
-    const struct inbox_value params[] = {text(a->conf->name), text(l.parked), text(most)};
+    const struct inbox_value params[] = {inbox_text(a->conf->name), inbox_text(l.parked),
+                                         inbox_text(most)};
     ret->parked = (uint64_t)strtoll(l.parked, NULL, 10);
     if (a->ops->run(a->inbox, INBOX_WAITING_PAGE, params, 3, take_waiting, ret, NULL, err)) {
         return RESULT_ERROR;
@@ -356,7 +353,8 @@ static int remove_page(struct apply *a, const struct page *p, struct error *err)
     char parked[NUMBER_SIZE], last[NUMBER_SIZE];
     snprintf(parked, sizeof parked, "%" PRId64, (int64_t)p->parked);
     snprintf(last, sizeof last, "%" PRId64, p->items[p->count - 1].id);
-    const struct inbox_value params[] = {text(a->conf->name), text(parked), text(last)};
+    const struct inbox_value params[] = {inbox_text(a->conf->name), inbox_text(parked),
+                                         inbox_text(last)};
     return a->ops->run(a->inbox, INBOX_WAITING_GONE, params, 3, NULL, NULL, NULL, err);
 }
 

@@ -12,11 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct inbox_value text(const char *s)
-{
-    return (struct inbox_value){.text = slice_from(s)};
-}
-
 /* --- asking --- */
 
 static void take_bool(void *ctx, const struct slice *columns)
@@ -26,7 +21,7 @@ static void take_bool(void *ctx, const struct slice *columns)
 
 int parking_any(struct apply *a, bool *ret, struct error *err)
 {
-    const struct inbox_value consumer = text(a->conf->name);
+    const struct inbox_value consumer = inbox_text(a->conf->name);
     *ret = false;
     return a->ops->run(a->inbox, INBOX_ANY_PARKED, &consumer, 1, take_bool, ret, NULL, err);
 }
@@ -46,7 +41,7 @@ static void take_room(void *ctx, const struct slice *columns)
 
 static int look_at_room(struct apply *a, struct room *ret, struct error *err)
 {
-    const struct inbox_value consumer = text(a->conf->name);
+    const struct inbox_value consumer = inbox_text(a->conf->name);
     *ret = (struct room){0};
     return a->ops->run(a->inbox, INBOX_PARK_ROOM, &consumer, 1, take_room, ret, NULL, err);
 }
@@ -112,7 +107,7 @@ static int parked_of(struct apply *a, struct record *const *records, size_t n, s
         buf_printf(&all, "%c%" PRId64, i ? ',' : '[', (int64_t)records[i]->order);
     }
     buf_add_char(&all, ']');
-    const struct inbox_value params[] = {text(a->conf->name), {.text = buf_slice(&all)}};
+    const struct inbox_value params[] = {inbox_text(a->conf->name), {.text = buf_slice(&all)}};
     return a->ops->run(a->inbox, INBOX_PARKED, params, 2, take_key, ret, NULL, err);
 }
 
@@ -127,12 +122,12 @@ static int wait_behind(struct apply *a, const struct record *r, struct error *er
     snprintf(number, sizeof number, "%" PRId64, r->number);
     letter_digest(r, digest);
     letter_text(&id, r->id, LETTER_UTF8);
-    const struct inbox_value params[] = {text(a->conf->name),
-                                         text(key),
-                                         text(digest),
+    const struct inbox_value params[] = {inbox_text(a->conf->name),
+                                         inbox_text(key),
+                                         inbox_text(digest),
                                          {.text = buf_slice(&id.text)},
-                                         text(r->origin),
-                                         text(number),
+                                         inbox_text(r->origin),
+                                         inbox_text(number),
                                          {.text = r->key, .bytes = true},
                                          {.text = r->line, .bytes = true}};
     if (a->ops->run(a->inbox, INBOX_WAIT, params, 8, NULL, NULL, &added, err)) {

@@ -6,9 +6,7 @@
 #include "base/memory.h"
 #include "base/poll_set.h"
 #include "base/shown.h"
-#include "cli/columns.h"
 #include "cli/kit/json_text.h"
-#include "cli/kit/shell_text.h"
 #include "db/pg.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -197,31 +195,6 @@ static void sort(void *ctx, const struct kept_letter *l)
     w->ids[w->count++] = l->id;
 }
 
-static int say_what_would_be_done(struct work *w)
-{
-    const struct letters *c = w->k.c;
-    CLEANUP(buf_release) struct buf verb = {0}, command = {0};
-    buf_printf(&w->k.out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n",
-               w->k.conf->name, c->verb, w->count, w->count == 1 ? "letter" : "letters");
-    buf_printf(&verb, "dead-letters %s", c->verb);
-    shell_add_command(&command, buf_str(&verb), c->config->file, NULL);
-    shell_add_option(&command, "consumer", w->k.conf->name);
-    for (size_t i = 0; i < c->ids_count; i++) {
-        buf_printf(&command, " %" PRId64, c->ids[i]);
-    }
-    buf_add_str(&command, c->all ? " --all" : "");
-    shell_add_option(&command, "key", c->key);
-    shell_add_option(&command, "reason", c->reason);
-    if (c->since_us != TIME_NONE) {
-        char since[CLOCK_RFC3339_SIZE];
-        clock_format_rfc3339(c->since_us, since);
-        shell_add_option(&command, "since", since);
-    }
-    buf_add_str(&command, " --yes");
-    columns_command(&w->k.out, 4, buf_slice(&command));
-    return cli_show(buf_slice(&w->k.out));
-}
-
 /* A deadlock with a consumer, or a lock that it has, goes by itself. True: try it once more. */
 static bool worth_another(const struct error *err, int *tries)
 {
@@ -325,7 +298,7 @@ static int order(struct work *w, bool retry)
         return cli_show(buf_slice(&w->k.out));
     }
     if (!w->k.c->yes) {
-        return say_what_would_be_done(w);
+        return letters_say_order(w->k.c, w->count, &w->k.out);
     }
     if (cli_audit_open(&w->k.audit, w->k.c->config, &err)) {
         return cli_fail(&err);

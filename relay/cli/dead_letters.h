@@ -57,6 +57,11 @@ int letters_edit(struct letters *c);
 /* Any of them, for the consumer c->consumer. */
 int consumer_letters(struct letters *c);
 
+/* Without --yes: says that `count` letters would be retried or dropped, and by which command.
+ * Appends that to *out and prints it. Returns the exit code.
+ */
+int letters_say_order(const struct letters *c, size_t count, struct buf *out);
+
 /* Changes *now as the options say; without any, in $EDITOR. What is new lies in the arena. */
 int letters_new_values(const struct letters *c, int64_t id, struct letter_values *now,
                        struct arena *arena, struct error *err) MUST_CHECK;

@@ -54,15 +54,15 @@ static int sort(void *ctx, const struct store_dead_letter *d)
     return RESULT_DONE;
 }
 
-/* Without --yes. */
-static int say_what_would_be_done(struct work *w)
+int letters_say_order(const struct letters *c, size_t count, struct buf *out)
 {
-    const struct letters *c = w->c;
     CLEANUP(buf_release) struct buf verb = {0}, command = {0};
-    buf_printf(&w->out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n", c->shown,
-               c->verb, w->count, w->count == 1 ? "letter" : "letters");
+    buf_printf(out, "%s: would %s %zu dead %s. Nothing was changed. To do it:\n",
+               c->consumer ? c->consumer : c->shown, c->verb, count,
+               count == 1 ? "letter" : "letters");
     buf_printf(&verb, "dead-letters %s", c->verb);
-    shell_add_command(&command, buf_str(&verb), c->config->file, c->p->name);
+    shell_add_command(&command, buf_str(&verb), c->config->file, c->consumer ? NULL : c->p->name);
+    shell_add_option(&command, "consumer", c->consumer);
     for (size_t i = 0; i < c->ids_count; i++) {
         buf_printf(&command, " %lld", (long long)c->ids[i]);
     }
@@ -76,8 +76,8 @@ static int say_what_would_be_done(struct work *w)
         shell_add_option(&command, "since", since);
     }
     buf_add_str(&command, " --yes");
-    columns_command(&w->out, 4, buf_slice(&command));
-    return cli_show(buf_slice(&w->out));
+    columns_command(out, 4, buf_slice(&command));
+    return cli_show(buf_slice(out));
 }
 
 /* --- without a daemon --- */
@@ -260,7 +260,7 @@ static int order(struct letters *c, bool retry)
         return cli_show(buf_slice(&w.out));
     }
     if (!c->yes) {
-        return say_what_would_be_done(&w);
+        return letters_say_order(c, w.count, &w.out);
     }
     rc = cli_show(buf_slice(&w.out));
     rc = rc ? rc : give_orders(&w);

@@ -14,17 +14,13 @@
 #include "pipeline/side.h"
 #include "pipeline/status.h"
 
-/* Reads no more. What was read is put and settled as always. */
+/* Reads no more; what was read is put and settled as always. A read under way stands still. It goes
+ * on if the shard is not asked for any more. */
 static void begin_giving(struct pipeline *p)
 {
     p->giving = true;
     log_write(LOG_INFO, p->name, "asked for this shard: %zu events are settled first",
               ledger_open_count(p->ledger) + ledger_waiting_count(p->ledger));
-    if (p->reading) {
-        room_give_back(p, p->reading);
-        p->reading = NULL;
-        p->dropped = true;
-    }
 }
 
 /* A sink that is down may still have events in hand, although the ledger has none: they were given
