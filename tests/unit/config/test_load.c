@@ -533,7 +533,7 @@ static void columns_beside_a_payload(void **state)
            "encode.envelope must be a map of keys, but is a list");
     refuse(HEAD SOURCE SINK "    encode: {envelope_file: {kind: f}}\n", "`envelope_file`");
     refuse(HEAD SOURCE SINK "    encode: {format: json, envelope: {kind: a}}\n",
-           "encode.envelope has no effect");
+           "encode.envelope is for payload; remove it, or set encode.format");
 }
 
 static void columns_of_changes(void **state)

@@ -105,7 +105,7 @@ static void check_column(uint32_t oid, enum type_kind kind, const char *fallback
                                      .base_typmod = -1,
                                      .kind = kind,
                                      .name = SLICE_LITERAL("t"),
-                                     .base_name = SLICE_LITERAL("t")};
+                                     .base_name = SLICE_LITERAL("int4")}; /* read for a default */
     const struct change_column column = {.name = SLICE_LITERAL("c"),
                                          .typmod = -1,
                                          .type = &type,
