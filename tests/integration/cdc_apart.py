@@ -47,7 +47,7 @@ def transactions(sql, path):
     check_equal([(b["id"].split(":")[0], b["total_order"], b["data_collection_order"]) for b in blocks],
                 [(xid, 1, 1), (xid, 2, 2), (xid, 3, 1), (xid, 4, 3)], "places in the transaction")
     check(got[5]["payload"] is None, "the delete has its tombstone")
-    check_equal(len({m["headers"]["id"] for m in got}), len(got), "ids")
+    check_equal(len({m["id"] for m in got}), len(got), "ids")
 
 
 def heartbeats(path):

@@ -304,7 +304,7 @@ def switch_over(pg):
 
 
 def main():
-    names = sys.argv[1:] or debezium.recorded()
+    names = sys.argv[1:] or debezium.names()
     with Postgres(version=15, settings={"fsync": "off"}) as pg:
         for name in names:
             if name in OUTBOX_SCRIPTS:

@@ -63,11 +63,6 @@ def names():
     return sorted(p.stem for p in GOLDEN.glob("*.sql"))
 
 
-def recorded():
-    """Those for which tools/golden-debezium has written down what Debezium sent."""
-    return [n for n in names() if (GOLDEN / f"{n}.jsonl").exists()]
-
-
 def load(name):
     with (GOLDEN / f"{name}.jsonl").open() as f:
         return [json.loads(line) for line in f]
