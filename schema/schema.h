@@ -11,6 +11,7 @@
 extern const char schema_postgres_outbox[];
 extern const char schema_postgres_outbox_day[];
 extern const char schema_postgres_partitions[]; /* after outbox_day */
+extern const char schema_postgres_outbox_hash[];
 extern const char schema_postgres_status[];
 extern const char schema_postgres_delete[]; /* after outbox: vacuum settings of mode delete */
 extern const char schema_postgres_relay[];

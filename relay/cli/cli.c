@@ -30,8 +30,9 @@ enum {
 static int help(void)
 {
     CLEANUP(buf_release) struct buf out = {0};
-    buf_add_str(&out, "commitrelay relays what a database has committed to Kafka, batch files and "
-                      "stdout.\n\nusage: commitrelay COMMAND [OPTION]...\n\n");
+    buf_add_str(&out, "commitrelay relays what a database has committed: to Kafka, RabbitMQ, "
+                      "ActiveMQ (AMQP 1.0),\nRedis streams, NATS JetStream, HTTP webhooks, batch "
+                      "files and stdout.\n\nusage: commitrelay COMMAND [OPTION]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++) {
         buf_printf(&out, "  %-15s %s\n", commands[i]->name, commands[i]->summary);
     }

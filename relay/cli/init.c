@@ -13,8 +13,11 @@
 #include "daemon/registry.h"
 #include "db/pg.h"
 #include "db/sqlite.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum { CHANNEL_MAX = 63 };
+enum { CHANNEL_MAX = 63, PARTITIONS_MAX = 256 };
 static const int64_t PATIENCE_US = 5 * US_PER_SECOND;
 
 static const char *const mode_names[] = {
@@ -167,8 +170,9 @@ static int apply(const struct source_url *url, const struct sql_request *r, cons
     if (r->inbox) {
         buf_add_str(&out, "table inbox is ready\n");
     } else {
-        buf_printf(&out, "table %s (mode %s%s) and the relay's own tables are ready\n", r->table,
-                   mode_names[r->mode], r->by_day ? ", partitioned by day" : "");
+        buf_printf(&out, "table %s (mode %s%s%s) and the relay's own tables are ready\n", r->table,
+                   mode_names[r->mode], r->by_day ? ", partitioned by day" : "",
+                   r->by_hash ? ", partitioned by hash" : "");
     }
     return cli_print(buf_slice(&out));
 }
@@ -259,13 +263,30 @@ static int run_for_pipeline(const char *file, const char *name, bool print)
     return print ? cli_print(buf_slice(&sql)) : fit_table(p, buf_str(&sql));
 }
 
+static int take_partitions(const char *text, int *ret)
+{
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10);
+    if (errno || end == text || *end || n < 2 || n > PARTITIONS_MAX) {
+        return RESULT_ERROR;
+    }
+    *ret = (int)n;
+    return RESULT_DONE;
+}
+
 static int take_partitioned(const char *how, struct sql_request *r)
 {
-    if (strncmp(how, "hash:", strlen("hash:")) == 0) {
-        return args_mistake(&cli_init, "--partitioned hash:N is not in this version");
+    static const char hash[] = "hash:";
+    bool by_hash = strncmp(how, hash, sizeof hash - 1) == 0;
+    if (by_hash && take_partitions(how + sizeof hash - 1, &r->by_hash)) {
+        return args_mistake(&cli_init,
+                            "--partitioned %s: say hash:N with 2 to %d partitions, as in hash:8",
+                            how, PARTITIONS_MAX);
     }
-    if (strcmp(how, "day") != 0) {
-        return args_mistake(&cli_init, "no way of partitioning \"%s\": there is day", how);
+    if (!by_hash && strcmp(how, "day") != 0) {
+        return args_mistake(&cli_init, "no way of partitioning \"%s\": there are day and hash:N",
+                            how);
     }
     if (r->mode != SQL_POSITION) {
         return args_mistake(&cli_init, "--partitioned is for mode position: %s",
@@ -274,7 +295,7 @@ static int take_partitioned(const char *how, struct sql_request *r)
                                   "every partition"
                                 : "in mode delete no row stays, so there is nothing to drop");
     }
-    r->by_day = true;
+    r->by_day = !by_hash;
     return 0;
 }
 
@@ -312,8 +333,9 @@ static int run(int argc, char **argv)
         {"notify", 0, ARGS_TEXT, &r.channel, "CHANNEL",
          "PostgreSQL: a trigger that notifies CHANNEL once a statement", 0, 0},
         {"inbox", 0, ARGS_FLAG, &r.inbox, NULL, "make the consumer's inbox table only", 0, 0},
-        {"partitioned", 0, ARGS_TEXT, &partitioned, "day",
-         "PostgreSQL: a partition for each day, so that `prune` drops whole days", 0, 0},
+        {"partitioned", 0, ARGS_TEXT, &partitioned, "day|hash:N",
+         "PostgreSQL: a partition for each day, so that `prune` drops whole days; or N by key", 0,
+         0},
         {"print", 0, ARGS_FLAG, &print, NULL, "print the SQL instead of running it", 0, 0},
         ARGS_END};
     CLEANUP(buf_release) struct buf sql = {0};
@@ -349,7 +371,7 @@ const struct cli_command cli_init = {
     .summary = "make the outbox table and the relay's own tables",
     .usage =
         "--source URL [--table T] [--mode position|status|delete] [--notify CHANNEL] [--print]\n"
-        "--source URL --partitioned day [--table T] [--notify CHANNEL] [--print]\n"
+        "--source URL --partitioned day|hash:N [--table T] [--notify CHANNEL] [--print]\n"
         "-c FILE --pipeline NAME [--print]\n"
         "--source URL --inbox [--print]",
     .about =
@@ -361,7 +383,9 @@ const struct cli_command cli_init = {
         "it "
         "maps.\n"
         "--partitioned day makes a table with a partition for each day (UTC), and one for rows of "
-        "other days;\nrun it again, or `prune`, to have the partitions of the next seven days.\n\n"
+        "other days;\nrun it again, or `prune`, to have the partitions of the next seven days.\n"
+        "--partitioned hash:8 makes one with the partitions T_0 to T_7 by hash of aggregateid, for "
+        "a pipeline\nof its own each.\n\n"
         "Exit codes: 0 ok; 64 usage; 75 the server cannot be reached now; 77 permission; 78 a "
         "table\n"
         "of that name is there and does not fit, or a name that cannot be one.\n\n"

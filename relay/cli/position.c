@@ -470,9 +470,10 @@ const struct cli_command cli_position = {
         "is settled; without one\nthe command takes the pipeline's lock and does it itself.\n"
         "POSITION is the `position` of an event: a number, or of a change stream LSN:ordinal "
         "or an LSN;\n`beginning` of a change stream is where its slot stands.\n\n"
-        "Exit codes: 0 done, or said what would change; 64 usage; 74 the audit log cannot be "
-        "written; 75 the\ndaemon did not answer within 15 s (it will obey when it is back) or the "
-        "database cannot be reached;\n77 permission; 78 no such position, configuration.\n\n"
+        "Exit codes: 0 done, or said what would change; 64 usage; 69 what is stored is of another "
+        "database or\ngone from it; 74 the audit log cannot be written; 75 the daemon did not answer "
+        "within 15 s (it will\nobey when it is back) or the database cannot be reached; 77 "
+        "permission; 78 no such position,\nconfiguration.\n\n"
         "example: commitrelay position set -c relay.yaml --pipeline orders beginning --yes",
     .run = run,
 };

@@ -5,8 +5,9 @@
 -- In psql 16 or later: \bind 16385 'seq' and then \i schema/sql/outbox_columns.sql
 --
 -- A unique index of a partitioned table must also hold the partition key, so there it is enough
--- that the column comes first, or that all its other columns are of the key. A domain may be based
--- on another domain: b goes down to the base type.
+-- that the column comes first, or that all its other columns are of the key (also in a partition of
+-- it: p is the partitioned table). A domain may be based on another domain: b goes down to the base
+-- type.
 select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') as fallback,
        a.attnotnull,
@@ -21,7 +22,7 @@ select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
                        or a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
                           and not exists (select from unnest(i.indkey[0:i.indnkeyatts - 1]) k
                                            where k <> a.attnum
-                                             and k <> all(coalesce(p.partattrs, ''))))) as is_unique,
+                                             and k <> all(p.keys)))) as is_unique,
        exists (select from pg_index i
                 where i.indrelid = a.attrelid
                   and i.indisvalid
@@ -40,7 +41,14 @@ select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
        y.oid, b.typmod, y.typtype
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid
-  left join pg_partitioned_table p on p.partrelid = c.oid
+ cross join lateral (
+           select coalesce(array_agg(here.attnum), '{}') as keys
+             from pg_partitioned_table t
+             join pg_attribute there on there.attrelid = t.partrelid and there.attnum = any(t.partattrs)
+             join pg_attribute here on here.attrelid = c.oid and here.attname = there.attname
+            where t.partrelid = c.oid
+               or c.relispartition
+              and t.partrelid in (select inhparent from pg_inherits where inhrelid = c.oid)) p
  cross join lateral (
            with recursive below(oid, typmod, depth) as (
                select a.atttypid, a.atttypmod, 0

@@ -7,6 +7,7 @@ select c.oid, c.relkind, current_user, pg_is_in_recovery(),
        has_table_privilege(c.oid, 'delete'),
        row_security_active(c.oid),
        case
+           when p.partstrat = 'h' then ''
            when not pg_has_role(c.relowner, 'usage') then
                format('grant %s to %I', c.relowner::regrole, current_user)
            when not has_schema_privilege(c.relnamespace, 'create') then
@@ -14,4 +15,5 @@ select c.oid, c.relkind, current_user, pg_is_in_recovery(),
            else ''
        end as to_make_partitions
   from pg_class c
+  left join pg_partitioned_table p on p.partrelid = c.oid
  where c.oid = to_regclass($1);

@@ -15,7 +15,7 @@ static char server_url[400], database[64];
 static struct {
     struct store_env env;
     char pipeline[sizeof fixture.pipeline];
-} opened[128];
+} opened[256];
 static size_t opened_count;
 
 void fixture_use(const struct store_ops *ops, const char *url)

@@ -387,7 +387,7 @@ def usage(e):
         for slip, says in (("-2h", f'{words[-1]} "-2h" is negative; leave the sign out: "2h"'), ("2", f'{words[-1]} needs a')):
             log = e.on(*words, slip, code=USAGE).log
             check(says in log, f"{words} {slip}: {log}")
-    check("hash:N is not in this version" in e.init_refused("--partitioned", "hash:4").log, "init --partitioned hash:N is not refused by name")
+    check("say hash:N with" in e.init_refused("--partitioned", "hash:x").log, "init --partitioned hash:x: how it is said")
     check('"orders"' in e.on("pause", "--pipeline", "ordres", code=USAGE).log.replace("`", '"'), "the nearest pipeline is not named")
     for words in (["check"], ["status"], ["pause"], ["position", "show"], ["dead-letters", "list"]):
         e.command(*words, "-c", e.dir / "missing.yaml", code=CONFIG)

@@ -343,15 +343,20 @@ def rabbitmq_exchange_deleted(d):
             ch.exchange_declare(exchange, "fanout", durable=True)
             ch.queue_bind(case.queue, exchange)
     make()
-    r = daemon(case.path(case.sink(exchange=exchange), poison="skip"))
+    r = daemon(case.path(case.sink(proxied=True, exchange=exchange), poison="skip"))
     case.shop.insert(5)
     case.shop.wait_saved()
     with case.broker.connected() as ch:
         ch.exchange_delete(exchange)
     case.shop.insert(5)
     r.wait_log("state blocked")
-    check_equal(case.letters(), 0, "dead letters")
-    make()
+    proxy().refuse()  # between declare and bind no queue would take an event
+    try:
+        r.wait_log("the connection is refused")
+        check_equal(case.letters(), 0, "dead letters")
+        make()
+    finally:
+        proxy().heal()
     case.wait()
     saw = alive(r)
     case.in_order()

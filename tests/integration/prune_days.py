@@ -10,7 +10,7 @@ import json
 import re
 import threading
 
-from support.arrivals import each_once, ids, stdout_arrivals, wait_ids
+from support.arrivals import each_once, ids, lines, stdout_arrivals, wait_ids
 from support.cases import case, main
 from support.judge import judge
 from support.proc import ROOT, check, check_equal, run, tempdir, wait_for
@@ -95,14 +95,39 @@ def init_by_day(d):
 
 
 @case
+def init_by_hash(d):
+    shop = PostgresShop("drop table outbox")
+    init = ["init", "--source", shop.url(), "--partitioned"]
+    for _ in range(2):
+        check("partitioned by hash" in run([*init, "hash:4"]).stdout, "what it says")
+    check_equal(sorted(x[0] for x in shop.sql("select inhrelid::regclass::text from pg_inherits where inhparent = 'outbox'::regclass")),
+                [f"outbox_{n}" for n in range(4)], "its partitions")
+    check("with 4 partitions and not 8" in run([*init, "hash:8"], code=CONFIG).log, "another number of partitions")
+    one_each = [pipeline(shop.source(table=f"outbox_{n}"), {"type": "stdout"}, name=f"p{n}", topic=f"part{n}") for n in range(4)]
+    (d / "whole").mkdir()
+    path, whole = config(d, *one_each), config(d / "whole", pipeline(shop.source()))
+    for n in range(40):
+        shop.insert(3, key=f"k{n}")
+    for file in (path, whole):
+        said = run(["check", "-c", file, "--connect"]).stdout
+        check(all(line.startswith("OK ") for line in said.splitlines()), f"findings of check: {said}")
+    relay = once(path)
+    each_once(ids(relay), shop.ids)
+    check_equal({line["topic"] for line in lines(relay)}, {f"part{n}" for n in range(4)}, "each pipeline has its part")
+    check_equal(ids(once(whole)), shop.ids, "one pipeline for the whole table, in the order of seq")
+
+
+@case
 def init_refuses(d):
     shop = PostgresShop()
     init = ["init", "--source", shop.url(), "--partitioned"]
-    for words, code, why in ((["day"], CONFIG, "is not partitioned by range (created_at)"), (["hash:4"], USAGE, "hash:N is not in this version"),
-                             (["days"], USAGE, "there is day"), (["day", "--mode", "status"], USAGE, "is for mode position: in mode status"),
+    for words, code, why in ((["day"], CONFIG, "is not partitioned by range (created_at)"), (["hash:4"], CONFIG, "is not partitioned by hash (aggregateid)"),
+                             (["hash:1"], USAGE, "say hash:N with 2 to 256 partitions"), (["hash:4x"], USAGE, "say hash:N"),
+                             (["days"], USAGE, "there are day and hash:N"), (["day", "--mode", "status"], USAGE, "is for mode position: in mode status"),
                              (["day", "--mode", "delete"], USAGE, "no row stays"), (["day", "--inbox"], USAGE, "--inbox makes")):
         check(why in run([*init, *words], code=code).log, f"{words}: {why}")
     check("SQLite has no partitions" in run(["init", "--source", f"sqlite:{d}/x.db", "--partitioned", "day"], code=CONFIG).log, "SQLite")
+    check("SQLite has no partitions" in run(["init", "--source", f"sqlite:{d}/x.db", "--partitioned", "hash:4"], code=CONFIG).log, "SQLite, by hash")
     check("-c says it all" in run(["init", "-c", config(d, pipeline(shop.source())), "--partitioned", "day"], code=USAGE).log, "-c")
 
 

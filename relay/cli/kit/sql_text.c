@@ -37,6 +37,15 @@ static void add_notify(struct buf *out, const char *table, const char *channel)
     buf_add_str(out, ");\n");
 }
 
+static void add_by_hash(struct buf *out, const char *table, int partitions)
+{
+    CLEANUP(buf_release) struct buf script = {0}, number = {0};
+    buf_printf(&number, "partitions constant int := %d;", partitions);
+    buf_add_replacing(&script, schema_postgres_outbox_hash, "partitions constant int := 8;",
+                      buf_str(&number));
+    sql_text_rename(out, buf_str(&script), table);
+}
+
 static int add_outbox(struct buf *out, const struct sql_request *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf table = {0};
@@ -53,11 +62,14 @@ static int add_outbox(struct buf *out, const struct sql_request *r, struct error
     }
     buf_add_str(out, schema_postgres_relay);
     buf_add_char(out, '\n');
-    sql_text_rename(out, r->by_day ? schema_postgres_outbox_day : schema_postgres_outbox,
-                    buf_str(&table));
     if (r->by_day) {
+        sql_text_rename(out, schema_postgres_outbox_day, buf_str(&table));
         buf_add_char(out, '\n');
         sql_text_rename(out, schema_postgres_partitions, buf_str(&table));
+    } else if (r->by_hash) {
+        add_by_hash(out, buf_str(&table), r->by_hash);
+    } else {
+        sql_text_rename(out, schema_postgres_outbox, buf_str(&table));
     }
     if (r->mode != SQL_POSITION) {
         buf_add_char(out, '\n');
@@ -96,7 +108,7 @@ int sql_text_sqlite(struct buf *out, const struct sql_request *r, struct error *
         return error_set(err, ERROR_CONFIG, "init",
                          "mode status is for PostgreSQL; a SQLite outbox has position and delete");
     }
-    if (r->by_day) {
+    if (r->by_day || r->by_hash) {
         return error_set(err, ERROR_CONFIG, "init",
                          "SQLite has no partitions; leave --partitioned out");
     }

@@ -14,6 +14,7 @@ struct sql_request {
     enum sql_mode mode;
     const char *channel; /* NULL: no trigger */
     bool by_day;         /* a table that is partitioned by day; mode position only */
+    int by_hash;         /* one with so many partitions by hash; 0: not; mode position only */
     bool inbox;          /* the inbox and nothing else */
 };
 
