@@ -71,6 +71,10 @@ const struct conf_key cdc_conf_keys[] = {
      .help =
          "A published table (id, type, data), schema.table: a row inserted into it asks for a "
          "snapshot, stops, pauses or resumes it, as Debezium's signals do; its rows are no events"},
+    {"snapshot_where", CONF_MAP, CONF(snapshot_where), .shown = true,
+     .help =
+         "as changes: which rows of a table the snapshot reads, `{schema.table: CONDITION}`, in "
+         "SQL. The table needs a primary key. Changes of other rows are sent all the same"},
     {"heartbeat_interval", CONF_DURATION, CONF(heartbeat_interval_us), "30s", .min = 100000,
      .max = 24 * 3600 * SECONDS,
      .help = "A slot that has not moved for so long is moved by a message of our own"},
@@ -129,6 +133,24 @@ static int refuse_resnapshot(const struct cdc_conf *c, struct error *err)
         c->snapshot_given ? "" : " (the default with `as: outbox`)");
 }
 
+static int refuse_where(const struct cdc_conf *c, struct error *err)
+{
+    for (size_t i = 0; i < c->snapshot_where.count; i++) {
+        if (!c->snapshot_where.pairs[i].value[0]) {
+            return error_set(err, ERROR_CONFIG, "config",
+                             "source.snapshot_where has no condition for %s; write one, or leave "
+                             "the table out",
+                             c->snapshot_where.pairs[i].name);
+        }
+    }
+    if (c->snapshot_where.count == 0 || cdc_conf_snapshot(c) != CDC_SNAPSHOT_NEVER) {
+        return RESULT_DONE;
+    }
+    return error_set(
+        err, ERROR_CONFIG, "config",
+        "source.snapshot_where means nothing with `snapshot: never`; remove it, or set snapshot: initial");
+}
+
 static int refuse_start_from(const struct cdc_conf *c, struct error *err)
 {
     struct cdc_cursor ignored;
@@ -163,7 +185,10 @@ static int refuse_unnamed(const struct cdc_conf *c, struct error *err)
 
 int cdc_conf_refuse(const struct cdc_conf *c, struct error *err)
 {
-    if (refuse_resnapshot(c, err) || refuse_start_from(c, err)) {
+    if (c->as == CDC_AS_OUTBOX && c->snapshot_where.count > 0) {
+        return refuse(err, "snapshot_where", "outbox");
+    }
+    if (refuse_resnapshot(c, err) || refuse_where(c, err) || refuse_start_from(c, err)) {
         return RESULT_ERROR;
     }
     if (c->streaming && c->messages.count > 0) {

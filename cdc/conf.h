@@ -28,6 +28,7 @@ struct cdc_conf {
     struct conf_list messages;
     int snapshot;
     bool snapshot_given;
+    struct conf_map snapshot_where; /* by table, as schema.table: SQL, a condition */
     int64_t heartbeat_interval_us;
     int unchanged_toast;
     bool unchanged_toast_given;

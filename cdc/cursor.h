@@ -8,9 +8,11 @@
  *
  * START_REPLICATION begins at `start`, and the server is never told to forget anything behind it.
  * An ordinal counts every change and every transactional message that was received, from 1, before
- * any filter: so a resend has the same ordinals whatever is configured. `part` counts the messages
- * that one change becomes, from 0 (a changed key can become a delete, a tombstone and a create).
- * `last` is needed for Debezium's source.sequence, which has to be the same after a restart.
+ * any filter: so a resend has the same ordinals whatever is configured. With
+ * encode.transaction_metadata its beginning and its end are counted, too. `part` counts the
+ * messages that one change becomes, from 0 (a changed key can become a delete, a tombstone and a
+ * create). `last` is needed for Debezium's source.sequence, which has to be the same after a
+ * restart.
  *
  * Plain values, no I/O: any thread may use its own.
  */
@@ -25,7 +27,7 @@ struct cdc_cursor {
     uint64_t start, commit;
     uint64_t ordinal;
     uint32_t part;
-    uint64_t options;      /* hash of what decides the ordinals: the publication */
+    uint64_t options;      /* hash of what decides the ordinals: the publication, ... */
     uint64_t last;         /* end of the last transaction before `start`; 0 unknown */
     struct slice snapshot; /* the snapshot's own state (cdc/snapshot/snapshot.h), null when it is
                               over or never was */

@@ -11,9 +11,10 @@ bool heartbeat_due(struct heartbeat *h, uint64_t confirmed, uint64_t current, in
 {
     if (confirmed != h->confirmed) {
         h->confirmed = confirmed;
-        h->moved_us = now_us;
+        h->moved_us = h->always ? h->moved_us : now_us;
     }
-    if (h->refused || confirmed >= current || now_us - h->moved_us < h->interval_us) {
+    bool idle = confirmed >= current && !h->always;
+    if (h->refused || idle || now_us - h->moved_us < h->interval_us) {
         return false;
     }
     h->moved_us = now_us;

@@ -4,6 +4,7 @@
  *   connections.c  the connections to the server
  *   start.c        where to begin
  *   read.c         messages of the stream into batches
+ *   claim.c        what keepalives claim
  *   initial.c      rows of the snapshot into batches
  *   held.c         the snapshot itself: opening, closing, its state for cursors
  *   ad_hoc.c       snapshots that are asked for while the stream goes on
@@ -131,14 +132,18 @@ int cdc_start(void *source, struct slice cursor, int64_t epoch, struct error *er
 /* read.c */
 int cdc_read(void *source, struct batch *batch, size_t max_events, size_t max_bytes,
              struct error *err) MUST_CHECK;
-/* Checks the keepalive that claim_idle noted, once the slot's state has come. DONE also while it
- * has not. RETRY: the server's WAL does not reach that far, so the keepalive was damaged. */
-int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
 
 /* Goes on asking the catalogs for the Relation message that waits. AGAIN until the answer is there.
  * Also called while the pipeline may not read: nobody else takes the answers of the side
  * connection, and its other queries would wait behind this one. */
 int cdc_ask(struct cdc_source *s, struct error *err) MUST_CHECK;
+
+/* claim.c */
+/* Takes note that the server claims to have sent everything before `lsn`. */
+void cdc_claim_idle(struct cdc_source *s, uint64_t lsn);
+/* Checks the keepalive that cdc_claim_idle noted, once the slot's state has come. DONE also while
+ * it has not. RETRY: the server's WAL does not reach that far, so the keepalive was damaged. */
+int cdc_judge_claim(struct cdc_source *s, struct error *err) MUST_CHECK;
 
 /* fault.c: both rewrite *err with the place in the stream, and always return RESULT_ERROR.
  * cdc_senseless: the message makes no sense, as err->text says. RETRY, FATAL the second time.

@@ -4,7 +4,6 @@
  * for the next one. */
 #include "cdc/internal.h"
 
-#include "cdc/stream/lsn.h"
 #include <stdio.h>
 
 /* One read looks at no more than this, so that timers and acknowledgements get their turn. A batch
@@ -192,7 +191,8 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
     if (s->last_mark->signal && type == PGOUTPUT_INSERT) {
         return take_signal(s, err);
     }
-    if (!s->last_mark->wanted || txn_was_delivered(&s->txn, UINT32_MAX)) {
+    bool delivered = txn_was_delivered(&s->txn, UINT32_MAX);
+    if (!s->last_mark->wanted || (delivered && !s->env->shape.transactions)) {
         return RESULT_DONE;
     }
     bool changes = s->conf->as == CDC_AS_CHANGES;
@@ -202,7 +202,9 @@ static int take_row(struct cdc_source *s, enum pgoutput_type type, struct batch 
         return RESULT_DONE;
     }
     if (is_too_large(s)) {
-        give_place(s, batch);
+        if (!delivered) {
+            give_place(s, batch);
+        }
         return RESULT_DONE;
     }
     return changes ? take_change(s, batch, err) : take_outbox_row(s, batch, err);
@@ -216,7 +218,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
         return RESULT_ERROR;
     }
     bool wanted = s->conf->as == CDC_AS_CHANGES;
-    if (wanted && !has_room(s, batch, max_events, m.truncate.count)) {
+    size_t events = m.truncate.count + s->env->shape.transactions;
+    if (wanted && !has_room(s, batch, max_events, events)) {
         return RESULT_AGAIN;
     }
     if (!txn_count(&s->txn)) {
@@ -239,7 +242,8 @@ static int take_truncate(struct cdc_source *s, struct batch *batch, size_t max_e
  * counted and never an event. With `streaming: true` no message is counted: PostgreSQL (14 to 18)
  * sends the messages of subtransactions under the xid of the whole transaction, so it is not known
  * which of them were rolled back. */
-static int take_message(struct cdc_source *s, struct batch *batch, struct error *err)
+static int take_message(struct cdc_source *s, struct batch *batch, size_t max_events,
+                        struct error *err)
 {
     struct pgoutput_message m;
     if (decode(s, s->message.payload, &m, err)) {
@@ -248,17 +252,27 @@ static int take_message(struct cdc_source *s, struct batch *batch, struct error 
     if (!m.message.transactional) {
         return RESULT_DONE;
     }
+    if (!has_room(s, batch, max_events, 1 + s->env->shape.transactions)) {
+        return RESULT_AGAIN;
+    }
     if (!(s->spool ? s->txn.open : txn_count(&s->txn))) {
         return senseless(s, "a transactional message outside a transaction", err);
     }
     if (s->snapshot && slice_equal_str(m.message.prefix, SNAPSHOT_WATERMARK_PREFIX)) {
         snapshot_watermark(s->snapshot, m.message.content);
     }
+    if (s->env->shape.heartbeats && slice_equal_str(m.message.prefix, HEARTBEAT_PREFIX) &&
+        slice_equal_str(m.message.content, s->slot)) {
+        intake_heartbeat(&s->intake, s->message.start_lsn, batch);
+        return RESULT_DONE;
+    }
     if (!intake_message_wanted(&s->intake, m.message.prefix)) {
         return RESULT_DONE;
     }
     if (is_too_large(s)) {
-        give_place(s, batch);
+        if (!txn_was_delivered(&s->txn, 0)) {
+            give_place(s, batch);
+        }
     } else {
         intake_message(&s->intake, &m, s->message.start_lsn, batch);
     }
@@ -277,6 +291,10 @@ static int take_begin(struct cdc_source *s, struct error *err)
     cdc_signals_clear(s);
     if (!txn_begin(&s->txn, m.begin.final_lsn, m.begin.commit_us, m.xid)) {
         return senseless(s, "a transaction begins inside another", err);
+    }
+    if (s->env->shape.transactions) {
+        (void)txn_count(&s->txn);
+        intake_begin(&s->intake, s->message.start_lsn);
     }
     if (s->snapshot) {
         snapshot_begin(s->snapshot, m.xid, m.begin.final_lsn);
@@ -304,6 +322,11 @@ static int take_commit(struct cdc_source *s, struct batch *batch, struct error *
     if (decode(s, s->message.payload, &m, err)) {
         return RESULT_ERROR;
     }
+    size_t before = batch->count;
+    if (s->env->shape.transactions && txn_count(&s->txn)) {
+        intake_end(&s->intake, s->message.start_lsn, batch);
+        s->txn_gave = s->txn_gave || batch->count > before;
+    }
     mark_end(s, batch);
     s->gave = s->gave || s->txn_gave;
     if (!txn_commit(&s->txn, m.commit.commit_lsn, m.commit.end_lsn)) {
@@ -313,48 +336,9 @@ static int take_commit(struct cdc_source *s, struct batch *batch, struct error *
     return RESULT_DONE;
 }
 
-/* A keepalive claims that everything before `lsn` was sent. The claim moves the cursor only if the
- * server's WAL reaches that far, as the side connection tells: after one flipped bit all that is
- * written up to there would be skipped. While one claim is checked, the newest other one waits. */
-static void claim_idle(struct cdc_source *s, uint64_t lsn)
-{
-    if (lsn <= s->side.state.current) {
-        txn_idle_at(&s->txn, lsn);
-    } else if (s->claim_state != 0) {
-        s->claim_next = lsn;
-    } else {
-        s->claim_lsn = lsn;
-        s->claim_state = side_want_state(&s->side);
-    }
-}
-
-int cdc_judge_claim(struct cdc_source *s, struct error *err)
-{
-    char claimed[LSN_TEXT_SIZE], known[LSN_TEXT_SIZE];
-    if (s->claim_state == 0 || s->side.told_n < s->claim_state) {
-        return RESULT_DONE;
-    }
-    s->claim_state = 0;
-    if (s->claim_lsn <= s->side.state.current) {
-        uint64_t next = s->claim_next;
-        txn_idle_at(&s->txn, s->claim_lsn);
-        s->claim_next = 0;
-        if (next > s->claim_lsn) {
-            claim_idle(s, next);
-        }
-        return RESULT_DONE;
-    }
-    lsn_format(s->claim_lsn, claimed);
-    lsn_format(s->side.state.current, known);
-    return error_set(
-        err, ERROR_RETRY, "pgoutput",
-        "a keepalive of slot \"%s\" says %s, but the server's WAL ends at %s: it is not believed, and the connection is opened anew",
-        s->slot, claimed, known);
-}
-
 static void take_keepalive(struct cdc_source *s)
 {
-    claim_idle(s, s->message.wal_end);
+    cdc_claim_idle(s, s->message.wal_end);
     if (s->env->observe) {
         s->saved = s->txn.start; /* a temporary slot: nothing is delivered or saved, only shown */
         stream_confirm(s->stream, s->saved, s->message.reply_wanted);
@@ -386,7 +370,7 @@ static int take(struct cdc_source *s, struct batch *batch, size_t max_events, st
     case PGOUTPUT_TRUNCATE:
         return take_truncate(s, batch, max_events, err);
     case PGOUTPUT_MESSAGE:
-        return take_message(s, batch, err);
+        return take_message(s, batch, max_events, err);
     default:
         break;
     }

@@ -111,7 +111,7 @@ static int ask(struct side *s, struct error *err)
     int64_t now = clock_mono_us();
     if (heartbeat_due(&s->heartbeat, s->state.confirmed, s->state.current, now)) {
         s->asked = SIDE_HEARTBEAT;
-        return pg_send(s->sql, HEARTBEAT_SQL, 0, NULL, false, err);
+        return pg_send(s->sql, HEARTBEAT_SQL, 1, (const char *const[]){s->slot}, false, err);
     }
     if (now >= s->state_at_us) {
         s->asked = SIDE_STATE;

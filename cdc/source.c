@@ -18,11 +18,13 @@ static const int64_t MOVED_EVERY_US = US_PER_SECOND;
 /* --- life --- */
 
 /* A hash of the settings that decide which messages come and are counted: the publication,
- * and `streaming`. If it differs from the cursor's, the cursor's ordinal means nothing. */
+ * `streaming`, and encode.transaction_metadata. If it differs from the cursor's, the cursor's
+ * ordinal means nothing. */
 static uint64_t hash_options(const struct cdc_source *s)
 {
     uint64_t h = fnv1a_add(FNV1A_START, slice_from(s->publication));
-    return s->conf->streaming ? fnv1a_byte(h, 1) : h;
+    h = s->conf->streaming ? fnv1a_byte(h, 1) : h;
+    return s->env->shape.transactions ? fnv1a_byte(h, 2) : h;
 }
 
 static int set_name(char out[CDC_NAME_SIZE], const char *key, const char *given,
@@ -74,6 +76,12 @@ static int source_open(const void *conf, const struct source_env *env, void **re
         intake_open(&s->intake, s->conf, env, err)) {
         source_close(s);
         return RESULT_ERROR;
+    }
+    if (env->shape.heartbeats && s->conf->streaming) {
+        source_close(s);
+        return error_set(
+            err, ERROR_CONFIG, "config",
+            "encode.heartbeat_topic cannot be had with source.streaming: true, as logical messages cannot; remove one of the two");
     }
     s->intake.txn = &s->txn;
     s->intake.scratch = &s->scratch;

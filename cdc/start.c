@@ -251,6 +251,7 @@ static int come_up(struct cdc_source *s, const struct cdc_cursor *stored, struct
     refresh_state(s);
     side_start(&s->side, s->side.sql, s->conf, s->slot, s->publication);
     s->side.heartbeat.refused = s->env->observe;
+    s->side.heartbeat.always = s->env->shape.heartbeats;
     return RESULT_DONE;
 }
 

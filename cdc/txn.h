@@ -7,6 +7,9 @@
  * is (commit LSN, ordinal of the change within the transaction): it is the same on every resend.
  * The LSNs of changes cannot be used, because COPY gives many rows the same one.
  *
+ * With encode.transaction_metadata the caller counts the beginning and the end of a transaction
+ * like changes, for they are events, too.
+ *
  * A transaction that was spooled while it was in progress is counted when it is replayed, at its
  * commit. Plain values, no I/O, one thread.
  */

@@ -146,6 +146,8 @@ static const struct encode_key {
     {"binary", ENCODE(given.binary), NULL},
     {"interval", ENCODE(given.interval), NULL},
     {"hstore", ENCODE(given.hstore), NULL},
+    {"transaction_metadata", ENCODE(given.transaction_metadata), NULL},
+    {"heartbeat_topic", ENCODE(given.heartbeat_topic), NULL},
     {"value", ENCODE(given.value), NULL},
     {"schemas", ENCODE(given.schemas), NULL},
     {"key_columns", ENCODE(key_columns.given), "table changes, which have another format"},
@@ -154,6 +156,7 @@ static const struct encode_key {
     {"unwrap", ENCODE(given.unwrap), NULL},
     {"expand_json", ENCODE(given.expand_json), NULL},
     {"blank_is_null", ENCODE(given.blank_is_null), NULL},
+    {"envelope", ENCODE(given.envelope), NULL},
 };
 
 static bool is_among(const char *const *words, const char *word)

@@ -205,6 +205,16 @@ static const struct conf_key encode_keys[] = {
              "(`__op`, `__table`, ...); a column with one of these names is refused"},
     {"tombstones", CONF_BOOL, ENCODE(tombstones), "true", .given_offset = ENCODE(given.tombstones),
      .help = "debezium: a null value behind each delete, for log compaction"},
+    {"transaction_metadata", CONF_BOOL, ENCODE(transaction_metadata), "false",
+     .given_offset = ENCODE(given.transaction_metadata),
+     .help =
+         "debezium: its `provide.transaction.metadata`: a message in `<name>.transaction` where "
+         "a transaction begins and where it ends, and `transaction` in its changes"},
+    {"heartbeat_topic", CONF_STRING, ENCODE(heartbeat_topic), NULL,
+     .given_offset = ENCODE(given.heartbeat_topic),
+     .help =
+         "debezium: a message there every `source.heartbeat_interval`, as its "
+         "`heartbeat.interval.ms` sends them to `__debezium-heartbeat.<name>`; none without it"},
     {"decimal", CONF_ENUM, ENCODE(decimal), "precise", .choices = decimals,
      .given_offset = ENCODE(given.decimal), .help = "debezium: its `decimal.handling.mode`"},
     {"time", CONF_ENUM, ENCODE(time), "adaptive", .choices = times,
@@ -240,6 +250,12 @@ static const struct conf_key encode_keys[] = {
      .given_offset = ENCODE(given.blank_is_null),
      .help = "payload: a payload of blanks is sent as null, as with Debezium's "
              "`route.tombstone.on.empty.payload`"},
+    {"envelope", CONF_MAP, ENCODE(envelope), NULL, .given_offset = ENCODE(given.envelope),
+     .shown = true,
+     .help =
+         "payload: the value is a JSON object with the payload as a string (with `expand_json` "
+         "as JSON) in `payload`, and columns of the row beside it, as with Debezium's placement "
+         "`column:envelope:alias`: `{COLUMN: NAME}`"},
     {"unwrap", CONF_GROUP, ENCODE(unwrap), .group = unwrap_keys,
      .given_offset = ENCODE(given.unwrap), .help = "debezium: the row alone, without the envelope"},
     CONF_END};

@@ -14,11 +14,11 @@
 enum { NAMES_MAX = 128 };
 
 /* Whether `name` is the key with _file behind it, such as "password_file" for "password". Secrets
- * and maps have this variant. */
+ * have this variant, and maps whose values may be some. */
 static bool is_file_variant(const struct conf_key *key, struct slice name)
 {
     size_t n = strlen(key->name);
-    bool has_one = key->type == CONF_SECRET || key->type == CONF_MAP;
+    bool has_one = key->type == CONF_SECRET || (key->type == CONF_MAP && !key->shown);
     return has_one && name.len == n + 5 && memcmp(name.ptr, key->name, n) == 0 &&
            memcmp(name.ptr + n, "_file", 5) == 0;
 }
@@ -279,7 +279,8 @@ static const struct tree_pair *given_pair(const struct tree_node *map, const str
 static int fill_map_files(struct conf_load *load, struct conf_place at, const struct tree_node *map,
                           const struct conf_key *key, void *base, struct error *err)
 {
-    const struct tree_pair *pair = key->type == CONF_MAP ? file_pair(map, key) : NULL;
+    bool files = key->type == CONF_MAP && !key->shown;
+    const struct tree_pair *pair = files ? file_pair(map, key) : NULL;
     if (!pair) {
         return RESULT_DONE;
     }

@@ -95,6 +95,8 @@ struct conf_key {
     const struct conf_key *group; /* GROUP: its key table; GROUPS: that of each item */
     size_t group_size;            /* GROUPS: bytes of the struct that `group` describes */
     bool repeats;        /* LIST: an item may be empty or come twice, as the words of a command */
+    bool shown;          /* MAP: its values are no secrets. They are shown, and there is no
+                            <name>_file */
     bool required;       /* must be given and not be empty; with a default it may be absent */
     size_t given_offset; /* if not 0: the offset of a bool that says whether the file has the key */
     const char *help;    /* one line for the reference */

@@ -102,7 +102,7 @@ static void add_rows(struct buf *out, const char *prefix, const struct conf_key 
         buf_printf(out, "| `%s`", buf_str(&name));
         if (keys->type == CONF_SECRET) {
             buf_printf(out, " or `%s_file`", buf_str(&name));
-        } else if (keys->type == CONF_MAP) {
+        } else if (keys->type == CONF_MAP && !keys->shown) {
             buf_printf(out, " and `%s_file`", buf_str(&name));
         }
         buf_add_str(out, " | ");

@@ -106,11 +106,12 @@ static void add_named(struct buf *out, const struct conf_named_list *list)
     buf_add_char(out, ']');
 }
 
-static void add_map(struct buf *out, const struct conf_map *map)
+static void add_map(struct buf *out, const struct conf_key *key, const struct conf_map *map)
 {
     buf_add_char(out, '{');
     for (size_t i = 0; i < map->count; i++) {
-        buf_printf(out, "%s%s: %s", i > 0 ? ", " : "", map->pairs[i].name, hidden);
+        buf_printf(out, "%s%s: %s", i > 0 ? ", " : "", map->pairs[i].name,
+                   key->shown ? map->pairs[i].value : hidden);
     }
     buf_add_char(out, '}');
 }
@@ -163,7 +164,7 @@ static void add_value(struct buf *out, const struct conf_key *key, const void *f
         add_named(out, field);
         break;
     case CONF_MAP:
-        add_map(out, field);
+        add_map(out, key, field);
         break;
     case CONF_LISTS:
         add_lists(out, key, field);

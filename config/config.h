@@ -63,13 +63,15 @@ struct conf_encode {
     int decimal, time, binary, interval, hstore; /* enum encode_decimal and the four behind it */
     int value;                                   /* enum encode_value */
     struct conf_registry registry;
-    bool tombstones, schemas;
+    bool tombstones, schemas, transaction_metadata;
+    char *heartbeat_topic; /* "": none */
     struct conf_list skipped_operations;
     char *unavailable_placeholder;
     char *flat_prefix;
     struct conf_lists key_columns; /* by table, as schema.table */
     struct conf_list include_columns, exclude_columns;
     bool expand_json, blank_is_null;
+    struct conf_map envelope; /* by column: the name beside the payload */
     struct {
         struct conf_list add_fields, add_headers;
         char *fields_prefix, *headers_prefix;
@@ -79,7 +81,7 @@ struct conf_encode {
     struct {
         bool name, source, decimal, time, binary, interval, hstore, tombstones,
             unavailable_placeholder, flat_prefix, value, schemas, unwrap, expand_json,
-            blank_is_null;
+            blank_is_null, envelope, transaction_metadata, heartbeat_topic;
     } given;
 };
 

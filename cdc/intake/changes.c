@@ -71,7 +71,16 @@ static struct event *add(struct making *m, const struct change *change)
  * restart. */
 static void give(struct making *m, const struct change *c, uint32_t part, bool last)
 {
-    if (!m->in->env->shape.skip[c->op & 127] && !txn_was_delivered(m->in->txn, part)) {
+    struct change numbered;
+    if (m->in->env->shape.skip[c->op & 127]) {
+        return;
+    }
+    if (m->in->env->shape.transactions && c->op != CHANGE_TOMBSTONE) {
+        numbered = *c;
+        intake_number(m->in, &numbered, m->batch);
+        c = &numbered;
+    }
+    if (!txn_was_delivered(m->in->txn, part)) {
         intake_place(m->in, m->batch, add(m, c), part, last);
     }
 }
@@ -98,13 +107,15 @@ static struct making making_of(struct intake *in, const struct intake_table *mar
 
 size_t intake_change_parts(const struct intake *in, enum pgoutput_type type)
 {
+    size_t begin = in->env->shape.transactions;
     if (in->conf->as == CDC_AS_OUTBOX) {
         return 1;
     }
     if (type == PGOUTPUT_UPDATE && in->env->shape.split_key_change) {
-        return PART_CREATE + 1;
+        return begin + PART_CREATE + 1;
     }
-    return type == PGOUTPUT_DELETE && in->env->shape.tombstones ? PART_TOMBSTONE + 1 : 1;
+    bool tombstone = type == PGOUTPUT_DELETE && in->env->shape.tombstones;
+    return begin + (tombstone ? PART_TOMBSTONE + 1 : 1);
 }
 
 static size_t tuple_bytes(const struct pgoutput_tuple *t)

@@ -16,9 +16,20 @@ int intake_open(struct intake *in, const struct cdc_conf *conf, const struct sou
     return cdc_tables_open(&in->tables, conf, err);
 }
 
+void intake_counts_clear(struct intake_counts *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        free((char *)(uintptr_t)c->tables[i].name.ptr);
+    }
+    c->count = 0;
+    c->total = 0;
+}
+
 void intake_close(struct intake *in)
 {
     buf_release(&in->prefix);
+    intake_counts_clear(&in->counts);
+    free(in->counts.tables);
     cdc_tables_close(&in->tables);
     free(in->outbox_types);
 }
@@ -160,4 +171,25 @@ void intake_place(struct intake *in, struct batch *batch, struct event *e, uint3
         e->id = (struct slice){copy, id.len};
     }
     in->prefix.len = keep;
+}
+
+/* --- events of no table --- */
+
+struct event *intake_add_apart(struct intake *in, const struct change *c, size_t bytes,
+                               struct batch *batch)
+{
+    struct event *e = batch_add(batch);
+    e->change = c;
+    e->created_at_us = c->commit_us;
+    e->bytes = bytes;
+    batch->bytes += bytes;
+    if (in->env->columns_count > 0) {
+        struct slice *columns = arena_array(&batch->arena, in->env->columns_count, sizeof *columns);
+        for (size_t i = 0; i < in->env->columns_count; i++) {
+            bool op = c->op == CHANGE_MESSAGE && strcmp(in->env->columns[i], "op") == 0;
+            columns[i] = op ? SLICE_LITERAL("m") : SLICE_NULL;
+        }
+        e->columns = columns;
+    }
+    return e;
 }

@@ -12,6 +12,14 @@
 #include "cdc/txn.h"
 #include "contract/source.h"
 
+/* The transaction that is being received, with change_shape.transactions. */
+struct intake_counts {
+    uint64_t begin_lsn;          /* of its BEGIN */
+    uint64_t total;              /* events so far; 0: its BEGIN has not been given yet */
+    struct change_count *tables; /* malloc'ed; the names, too */
+    size_t count, cap;
+};
+
 /* What the functions here share. The source owns it, and sets the fields up to server_version. */
 struct intake {
     const struct cdc_conf *conf;
@@ -28,6 +36,7 @@ struct intake {
     size_t prefix_id;  /* length of "<system id>:" */
     uint64_t prefix_commit; /* the transaction that `prefix` is for */
     struct cdc_tables tables;
+    struct intake_counts counts;
     struct outbox_types *outbox_types; /* kinds of the mapped columns when first seen; or NULL */
 };
 
@@ -49,6 +58,14 @@ struct mark {
  * (from 0) of the change counted last; `last`: the change has no further message. */
 void intake_place(struct intake *in, struct batch *batch, struct event *e, uint32_t part,
                   bool last);
+
+/* Adds the event of a change that is of no table. The caller still has to call intake_place. The
+ * change has to lie in scratch. */
+struct event *intake_add_apart(struct intake *in, const struct change *c, size_t bytes,
+                               struct batch *batch);
+
+/* Forgets what was counted. The array stays; intake_close frees it. */
+void intake_counts_clear(struct intake_counts *c);
 
 /* What is kept for a version of a table (relations_user), worked out once instead of for each row.
  */
@@ -100,8 +117,8 @@ void intake_escape_chars(struct intake *in, const struct change_table *table, st
 
 /* --- changes.c --- */
 
-/* The most events that a change of this type can become. (Not for a TRUNCATE, which becomes one for
- * each table.) */
+/* The most events that a change of this type can become, with the BEGIN of its transaction. (Not
+ * for a TRUNCATE, which becomes one for each table.) */
 size_t intake_change_parts(const struct intake *in, enum pgoutput_type type);
 
 /* Adds the events of an INSERT, UPDATE or DELETE that are wanted and were not delivered before the
@@ -122,7 +139,21 @@ struct event *intake_read(struct intake *in, const struct intake_table *mark,
                           enum snapshot_mark snapshot, uint64_t lsn, int64_t taken_us,
                           struct batch *batch);
 
+/* --- transaction.c: BEGIN and END, which are events like changes --- */
+
+/* A transaction begins; txn_count has counted that. */
+void intake_begin(struct intake *in, uint64_t lsn);
+/* Numbers the change in its transaction, and gives the transaction's BEGIN before the first one,
+ * unless that was delivered before the restart. Call it also for a change that was delivered. */
+void intake_number(struct intake *in, struct change *c, struct batch *batch);
+/* It has ended, which txn_count has counted. Gives its END, unless it had no event or that was
+ * delivered before the restart. */
+void intake_end(struct intake *in, uint64_t lsn, struct batch *batch);
+
 /* --- message.c --- */
+
+/* Adds the event of a heartbeat of our own, unless it was delivered before the restart. */
+void intake_heartbeat(struct intake *in, uint64_t lsn, struct batch *batch);
 
 /* Is a message with this prefix to be sent: configured, wanted by the format, and not delivered
  * before the restart? */

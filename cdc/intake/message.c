@@ -16,8 +16,9 @@ static bool is_change(const struct intake *in)
 
 bool intake_message_wanted(const struct intake *in, struct slice prefix)
 {
+    bool numbered = is_change(in) && in->env->shape.transactions; /* so delivered ones count, too */
     bool skipped = is_change(in) && in->env->shape.skip[CHANGE_MESSAGE];
-    if (skipped || txn_was_delivered(in->txn, 0)) {
+    if (skipped || (txn_was_delivered(in->txn, 0) && !numbered)) {
         return false;
     }
     for (size_t i = 0; i < in->conf->messages.count; i++) {
@@ -85,8 +86,12 @@ static bool text_of(const struct json_member *m, struct arena *arena, struct sli
 static const char *take_member(struct body *b, const struct json_member *m)
 {
     for (size_t i = 0; i < b->in->env->columns_count; i++) {
-        if (slice_equal_str(m->name, b->in->env->columns[i]) &&
-            !text_of(m, b->arena, &b->further[i])) {
+        if (!slice_equal_str(m->name, b->in->env->columns[i])) {
+            continue;
+        }
+        if (source_gives_json(b->in->env, i)) {
+            b->further[i] = json_member_text(m);
+        } else if (!text_of(m, b->arena, &b->further[i])) {
             return say(b->arena, "is no text (half a surrogate pair, or \\u0000)",
                        b->in->env->columns[i]);
         }
@@ -197,38 +202,54 @@ static struct event *from_body(struct intake *in, struct slice content, struct b
 
 /* --- as a change --- */
 
-static struct event *as_change(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
-                               struct batch *batch)
+static struct change *change_of(struct intake *in, enum change_op op, uint64_t lsn)
 {
     struct change *c = arena_alloc(in->scratch, sizeof *c);
-    *c = (struct change){.op = CHANGE_MESSAGE,
+    *c = (struct change){.op = op,
                          .database = in->database,
                          .lsn = lsn,
                          .commit_lsn = in->txn->commit,
                          .last_commit_lsn = in->txn->last_end,
                          .xid = in->txn->xid,
                          .commit_us = in->txn->commit_us,
-                         .prefix = arena_copy(in->scratch, m->message.prefix),
-                         .content = arena_copy(in->scratch, m->message.content),
-                         .transactional = m->message.transactional};
-    struct event *e = batch_add(batch);
-    e->change = c;
-    if (in->env->columns_count > 0) {
-        struct slice *columns = arena_array(&batch->arena, in->env->columns_count, sizeof *columns);
-        for (size_t i = 0; i < in->env->columns_count; i++) {
-            bool op = strcmp(in->env->columns[i], "op") == 0;
-            columns[i] = op ? SLICE_LITERAL("m") : SLICE_NULL;
-        }
-        e->columns = columns;
+                         .transactional = true};
+    return c;
+}
+
+static void as_change(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
+                      struct batch *batch)
+{
+    struct change *c = change_of(in, CHANGE_MESSAGE, lsn);
+    c->prefix = arena_copy(in->scratch, m->message.prefix);
+    c->content = arena_copy(in->scratch, m->message.content);
+    c->transactional = m->message.transactional;
+    if (in->env->shape.transactions) {
+        intake_number(in, c, batch);
     }
-    return e;
+    if (!txn_was_delivered(in->txn, 0)) {
+        size_t bytes = 2 * m->message.content.len + EVENT_BYTES;
+        intake_place(in, batch, intake_add_apart(in, c, bytes, batch), 0, true);
+    }
+}
+
+void intake_heartbeat(struct intake *in, uint64_t lsn, struct batch *batch)
+{
+    if (txn_was_delivered(in->txn, 0)) {
+        return;
+    }
+    struct change *c = change_of(in, CHANGE_HEARTBEAT, lsn);
+    c->prefix = SLICE_LITERAL("heartbeat");
+    intake_place(in, batch, intake_add_apart(in, c, EVENT_BYTES, batch), 0, true);
 }
 
 void intake_message(struct intake *in, const struct pgoutput_message *m, uint64_t lsn,
                     struct batch *batch)
 {
-    struct event *e =
-        is_change(in) ? as_change(in, m, lsn, batch) : from_body(in, m->message.content, batch);
+    if (is_change(in)) {
+        as_change(in, m, lsn, batch);
+        return;
+    }
+    struct event *e = from_body(in, m->message.content, batch);
     e->created_at_us = in->txn->commit_us;
     e->bytes = 2 * m->message.content.len + EVENT_BYTES;
     batch->bytes += e->bytes;

@@ -4,6 +4,7 @@
 #include "cdc/intake/intake.h"
 
 #include "base/memory.h"
+#include "message/encode.h"
 #include "value/pg_bytea.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ struct outbox_map {
     int32_t column[OUTBOX_COLUMNS]; /* -1: the table has none */
     enum payload_kind payload_kind;
     int32_t *further;
-    char wrong[512]; /* why no event can be made of a row; "": all is well */
+    const struct change_column *columns; /* of the table */
+    char wrong[512];                     /* why no event can be made of a row; "": all is well */
 };
 
 static enum outbox_kind kind_of(const struct column_type *type)
@@ -133,13 +135,20 @@ struct outbox_map *outbox_map_new(struct intake *in, const struct change_table *
     struct outbox_map *m = memory_need(calloc(1, sizeof *m));
     int32_t *further = memory_need(calloc(in->env->columns_count + 1, sizeof *further));
     m->further = further;
+    m->columns = table->columns;
     map_columns(in, m, table);
     for (size_t i = 0; i < in->env->columns_count; i++) {
         further[i] = find(table, in->env->columns[i]);
+        if (further[i] >= 0 && source_gives_json(in->env, i) && !m->wrong[0] &&
+            !encode_column_known(&table->columns[further[i]])) {
+            set_wrong(m, table, in->env->columns[i],
+                      "Debezium does not know its type, so encode.envelope cannot show it; take it "
+                      "out there");
+        }
         if (further[i] < 0 && !m->wrong[0]) {
             set_wrong(
                 m, table, in->env->columns[i],
-                "route or encode.headers name it, and it is not in the table (or not published): correct route.topic, route.key, route.partition or encode.headers");
+                "route or encode names it, and it is not in the table (or not published): correct route.topic, route.key, route.partition, encode.headers or encode.envelope");
         }
     }
     return m;
@@ -175,6 +184,22 @@ static void take_payload(struct event *e, const struct outbox_map *map, const st
     }
 }
 
+/* The value of a column as JSON. One that has none makes the event poison. */
+static struct slice json_of(struct intake *in, struct event *e, const struct outbox_map *map,
+                            const struct cell *cells, int32_t column, struct arena *arena)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    struct error err;
+    if (column < 0) {
+        return SLICE_NULL;
+    }
+    if (encode_column_value(in->env->encode, &map->columns[column], &cells[column], &text, &err)) {
+        e->poison = arena_copy(arena, slice_from(err.text)).ptr;
+        return SLICE_NULL;
+    }
+    return arena_copy(arena, buf_slice(&text));
+}
+
 static void take_further(struct intake *in, struct event *e, const struct outbox_map *map,
                          const struct cell *cells, struct arena *arena)
 {
@@ -183,7 +208,9 @@ static void take_further(struct intake *in, struct event *e, const struct outbox
     }
     struct slice *columns = arena_array(arena, in->env->columns_count, sizeof *columns);
     for (size_t i = 0; i < in->env->columns_count; i++) {
-        columns[i] = value(cells, map->further[i]);
+        columns[i] = source_gives_json(in->env, i)
+                         ? json_of(in, e, map, cells, map->further[i], arena)
+                         : value(cells, map->further[i]);
     }
     e->columns = columns;
 }

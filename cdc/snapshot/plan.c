@@ -129,6 +129,7 @@ struct planning {
     size_t operators_from; /* row of the table looked up last; both answers are sorted alike */
     struct cdc_tables tables;
     struct pattern *pattern; /* of the request; NULL: there is none, or it is a plain name */
+    size_t chosen; /* how many entries of source.snapshot_where belong to a table */
     struct buf text;
 };
 
@@ -213,6 +214,36 @@ static int write_columns(struct planning *w, struct snapshot_table *t, struct er
     return RESULT_DONE;
 }
 
+/* Appends what source.snapshot_where says of the table. Without a key a snapshot that was
+ * interrupted leaves out changes of rows that it is going to read (bare.h), and so would lose those
+ * of rows that it does not read. */
+static int add_choice(struct planning *w, const struct change_table *t, const char *quoted,
+                      struct error *err)
+{
+    const struct conf_map *map = &w->opt->conf->snapshot_where;
+    CLEANUP(buf_release) struct buf name = {0};
+    for (size_t i = 0; !w->opt->request && i < map->count; i++) {
+        buf_clear(&name);
+        if (pg_quote_table(&name, map->pairs[i].name, err)) {
+            return error_prefix(err, "source.snapshot_where");
+        }
+        if (strcmp(buf_str(&name), quoted) != 0) {
+            continue;
+        }
+        if (t->key_count == 0) {
+            return error_set(err, ERROR_CONFIG, "cdc",
+                             "source.snapshot_where names table %s, which has no primary key: give "
+                             "it one, or take it out there",
+                             quoted);
+        }
+        w->chosen++;
+        /* The line break ends a comment in the condition. */
+        buf_printf(&w->text, " and (%s\n)", map->pairs[i].value);
+        return RESULT_DONE;
+    }
+    return RESULT_DONE;
+}
+
 static int write_from(struct planning *w, struct snapshot_table *t, size_t row, struct error *err)
 {
     CLEANUP(buf_release) struct buf name = {0};
@@ -239,6 +270,9 @@ static int write_from(struct planning *w, struct snapshot_table *t, size_t row, 
         buf_add_str(&w->text, "true");
     } else {
         buf_printf(&w->text, "(%.*s)", SLICE_FMT(filter));
+    }
+    if (add_choice(w, t->table, buf_str(&name), err)) {
+        return RESULT_ERROR;
     }
     t->from = keep(w);
     return RESULT_DONE;
@@ -374,6 +408,12 @@ int snapshot_plan_load(struct snapshot_plan *p, struct pg *sql, const struct sna
         if (plan_table(&w, from, to, err)) {
             return RESULT_ERROR;
         }
+    }
+    if (!opt->request && w.chosen < opt->conf->snapshot_where.count) {
+        return error_set(
+            err, ERROR_CONFIG, "cdc",
+            "source.snapshot_where names a table that the snapshot does not read, or one twice: it reads those of publication %s that source.tables wants; correct the names (schema.table)",
+            opt->publication);
     }
     return RESULT_DONE;
 }

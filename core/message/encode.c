@@ -195,22 +195,13 @@ static int add_members(struct headers *h, struct slice column, struct arena *are
     return RESULT_DONE;
 }
 
-/* Java's trim() takes away all up to the blank. */
-static bool is_blank(struct slice text)
-{
-    size_t i = 0;
-    while (i < text.len && (unsigned char)text.ptr[i] <= ' ') {
-        i++;
-    }
-    return i == text.len;
-}
-
 static int set_value(const struct encode_conf *conf, struct event *e, struct arena *arena,
                      struct error *err)
 {
     CLEANUP(buf_release) struct buf text = {0};
-    e->value = conf->blank_is_null && is_blank(e->payload) ? SLICE_NULL : e->payload;
-    bool expand = conf->expand_json && !slice_is_null(e->value);
+    bool null = conf->blank_is_null && encode_is_blank(e->payload);
+    bool expand = conf->expand_json && !conf->envelope && !null && !slice_is_null(e->payload);
+    e->value = null ? SLICE_NULL : e->payload;
     if (!conf->format->value && !expand) {
         return RESULT_DONE;
     }

@@ -72,8 +72,10 @@ struct encode_conf {
     enum encode_interval interval;
     enum encode_hstore hstore;
     enum encode_value value;
-    bool schemas;    /* the schema stands in keys and values (message/schema/book.h) */
-    bool tombstones; /* a tombstone follows each delete */
+    bool schemas;                /* the schema stands in keys and values (message/schema/book.h) */
+    bool tombstones;             /* a tombstone follows each delete */
+    bool transaction_metadata;   /* BEGIN and END of transactions, and numbers in their changes */
+    const char *heartbeat_topic; /* where heartbeats are sent; NULL or "": nowhere */
     /* Operations that make no message: "c", "u", "d", "r", "t", "m"; or "none". */
     const char *const *skipped_operations;
     size_t skipped_operations_count;
@@ -84,6 +86,7 @@ struct encode_conf {
     /* Of the format payload: the JSON is written anew, as Debezium's outbox router expands it; and
      * a payload of blanks is sent as null. */
     bool expand_json, blank_is_null;
+    bool envelope;      /* the payload of events is what encode_add_envelope has made */
     const char *source; /* the CloudEvents attribute `source`, a URI reference; NULL or "":
                            /commitrelay/<name> */
 };
@@ -117,6 +120,26 @@ int encode_change(const struct encode_conf *conf, struct event *e, struct arena 
  * not UTF-8 or holds a NUL, and for a headers column that is not a JSON object. */
 int encode_add_headers(struct event *e, const struct header *more, size_t n, struct arena *arena,
                        struct error *err) MUST_CHECK;
+
+/* Appends the value of a column as JSON, as Debezium's connector writes it into a row under these
+ * settings: a null with a default as the default, and `null` where it has no value. `cell` has to
+ * be CELL_TEXT or CELL_NULL. For source_env.json_count. POISON: a value that is not one of its
+ * type, or a type that Debezium does not know; `out` is then as it was. */
+int encode_column_value(const struct encode_conf *conf, const struct change_column *column,
+                        const struct cell *cell, struct buf *out, struct error *err) MUST_CHECK;
+
+/* Whether Debezium knows the type of the column. Any thread. */
+bool encode_column_known(const struct change_column *column);
+
+/* Puts the payload into an object and n fields behind it, as Debezium's outbox router does for
+ * columns that are placed in the envelope: {"payload":"...","kind":"created"}. The value of a field
+ * is JSON; a null slice is null. The payload is a JSON string, also where it is JSON itself, unless
+ * conf->expand_json is set; bytes are as conf->binary says. With conf->blank_is_null a payload of
+ * blanks becomes null, without an envelope. The new payload lies in `arena`. Call it once for an
+ * event, before encode_message. POISON for a payload that is not UTF-8. */
+int encode_add_envelope(const struct encode_conf *conf, struct event *e,
+                        const struct header *fields, size_t n, struct arena *arena,
+                        struct error *err) MUST_CHECK;
 
 /* Checks the configuration once, before the first event: CONFIG for a header that is no event field
  * or is listed twice, for a `source` that is no URI reference, for a flat_prefix with characters

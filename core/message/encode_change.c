@@ -61,10 +61,10 @@ static int set_headers(const struct encode_conf *conf, struct event *e, struct b
 }
 
 /* type is one letter of `ops`; a tombstone has that of its delete. aggregatetype is the table, or
- * the prefix of a logical message, which has no table. */
+ * the prefix of what has no table, such as a logical message. */
 static void set_names(struct event *e, struct buf *text, struct arena *arena)
 {
-    static const char ops[] = "rcudtm";
+    static const char ops[] = "rcudtmBEH";
     const struct change *c = e->change;
     const char *op = strchr(ops, c->op == CHANGE_TOMBSTONE ? CHANGE_DELETE : (char)c->op);
     e->type = (struct slice){op ? op : "", op != NULL};

@@ -38,6 +38,14 @@ void dbz_schemas(const struct encode_conf *conf, const struct change_table *tabl
  * with expanded JSON (encode.expand_json). On an error `out` may hold an unfinished text. */
 int dbz_expand_payload(const struct event *e, struct buf *out, struct error *err) MUST_CHECK;
 
+/* Appends text as a JSON string, and bytes as conf->binary says, in quotes, as Kafka Connect's JSON
+ * converter does. False: text that is not UTF-8. */
+bool dbz_payload_string(const struct encode_conf *conf, const struct event *e, struct buf *out);
+
+/* Whether a payload is nothing but blanks, by Java's trim(), which takes away all up to the blank.
+ */
+bool encode_is_blank(struct slice text);
+
 struct json_members;
 
 /* Fills *err for a headers column that is not a JSON object: POISON, with the place in bytes where

@@ -1,65 +1,10 @@
-/* Routes: compiles the templates of topic and key at the start and applies them to each event. A
- * topic that Kafka would not accept or that the operator does not allow makes the event poison. */
-#include "message/route.h"
+/* Routes: compiles the templates of topic and key at the start (route_apply.c applies them), and
+ * refuses what would make every event poison. */
+#include "message/route_parts.h"
 
 #include "message/rewrite.h"
 #include "message/topic.h"
-#include "model/change.h"
 #include "model/field.h"
-#include <assert.h>
-#include <limits.h>
-
-/* A field is an int that says where a value comes from: an enum event_field below FIELD_OWN_COUNT,
- * or COLUMN_FIRST + index in event.columns, or one of the two below. */
-enum { COLUMN_FIRST = FIELD_OWN_COUNT };
-
-/* LITERAL: a piece of text, not a value of the event. NO_FIELD: nothing is configured. */
-enum { LITERAL = -1, NO_FIELD = -2 };
-
-/* One piece of a template: literal text, or a placeholder. */
-struct segment {
-    int field; /* where the value comes from; LITERAL: it is `text` */
-    struct slice text;
-    bool mend; /* the value goes through topic_mend */
-};
-
-struct template
-{
-    struct segment *segments;
-    size_t count;
-    size_t placeholders;
-};
-
-/* The last topic that was found good. Most events have the topic of the event before, and need no
- * check then. */
-struct last_topic {
-    size_t len; /* 0: none yet */
-    char text[TOPIC_MAX];
-};
-
-struct route {
-    struct arena memory; /* all texts and arrays below */
-    struct template topic, key;
-    /* For table changes without a configured template: logical messages and outbox events come in
-     * between and get other defaults. */
-    struct template message_topic, outbox_topic, outbox_key;
-    /* The default depends on the kind of event: nothing is configured. */
-    bool topic_by_kind, key_by_kind;
-    const char *name; /* the value of {name} with `changes`; NULL: "" */
-    bool changes;
-    int partition; /* a field, or NO_FIELD */
-    int *wanted;   /* the fields of route_conf.columns */
-    bool timestamp_now;
-    const char **columns; /* what route_columns gives */
-    size_t columns_count;
-    const char **allow;
-    size_t allow_count;
-    struct slice fixed_topic; /* null if the topic depends on the event */
-    struct rewrite *rewrite;  /* NULL: topics stay */
-    /* The only thing that route_apply changes. It is behind a pointer because the route is const
-     * there. */
-    struct last_topic *last;
-};
 
 /* The field of a name; a column that is new is added to r->columns. With `rows` the placeholders
  * name columns of the changed row: {id} is the row's column `id`, not the event id. */
@@ -161,46 +106,6 @@ static int compile(struct route *r, const char *text, const char *key, bool rows
     return RESULT_DONE;
 }
 
-static struct slice field_value(const struct event *e, int field, struct arena *arena)
-{
-    if (field < COLUMN_FIRST) {
-        return event_field_kept(e, (enum event_field)field, arena);
-    }
-    assert(e->columns);
-    return e->columns[field - COLUMN_FIRST];
-}
-
-static const char *field_name(const struct route *r, int field)
-{
-    return field < COLUMN_FIRST ? event_own_fields[field] : r->columns[field - COLUMN_FIRST];
-}
-
-static struct slice segment_value(const struct segment *s, const struct event *e,
-                                  struct arena *arena)
-{
-    return s->field == LITERAL ? s->text : field_value(e, s->field, arena);
-}
-
-/* Joins the pieces in the arena. A null value adds nothing. topic_mend never makes a value longer,
- * so the first loop reserves enough. */
-static struct slice render(const struct template *t, const struct event *e, struct arena *arena)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < t->count; i++) {
-        len += segment_value(&t->segments[i], e, arena).len;
-    }
-    char *text = arena_bytes(arena, len + 1), *p = text;
-    for (size_t i = 0; i < t->count; i++) {
-        struct slice v = segment_value(&t->segments[i], e, arena);
-        if (v.len > 0) {
-            memcpy(p, v.ptr, v.len);
-            p += t->segments[i].mend ? topic_mend(p, v.len) : v.len;
-        }
-    }
-    *p = '\0';
-    return (struct slice){text, (size_t)(p - text)};
-}
-
 /* Refuses at the start what would make every event poison. A template without placeholders gives
  * one topic, which is checked here once and for all. */
 static int check_topic_template(struct route *r, const char *text, struct error *err)
@@ -223,7 +128,7 @@ static int check_topic_template(struct route *r, const char *text, struct error 
     if (t->placeholders > 0) {
         return RESULT_DONE;
     }
-    r->fixed_topic = render(t, NULL, &r->memory);
+    r->fixed_topic = route_render(t, NULL, &r->memory);
     if (r->rewrite && rewrite_topic(r->rewrite, &r->fixed_topic, &r->memory, err)) {
         err->class = ERROR_CONFIG; /* every event has this topic */
         return RESULT_ERROR;
@@ -263,6 +168,10 @@ static void add_wanted(struct route *r, const struct route_conf *conf)
         const char *name = arena_copy(&r->memory, slice_from(conf->columns[i])).ptr;
         r->wanted[i] = add_field(r, name, r->changes);
     }
+    r->json_from = r->columns_count;
+    for (size_t i = 0; i < conf->json_count; i++) {
+        r->columns[r->columns_count++] = arena_copy(&r->memory, slice_from(conf->json[i])).ptr;
+    }
 }
 
 static void copy_patterns(struct route *r, const struct route_conf *conf)
@@ -286,6 +195,25 @@ static int compile_kinds(struct route *r, struct error *err)
     return RESULT_DONE;
 }
 
+/* The topics of events that are about no row: that of transactions is Debezium's. */
+static int set_own_topics(struct route *r, const struct route_conf *conf, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = {0};
+    if (!conf->changes) {
+        return RESULT_DONE;
+    }
+    buf_printf(&text, "%s.transaction", conf->name ? conf->name : "");
+    text.len = topic_mend(text.data, text.len);
+    r->transaction_topic = arena_copy(&r->memory, buf_slice(&text));
+    if (!conf->heartbeat_topic || !conf->heartbeat_topic[0]) {
+        return RESULT_DONE;
+    }
+    r->heartbeat_topic = arena_copy(&r->memory, slice_from(conf->heartbeat_topic));
+    return topic_check(r->heartbeat_topic, r->allow, r->allow_count, ERROR_CONFIG, err)
+               ? error_prefix(err, "encode.heartbeat_topic")
+               : RESULT_DONE;
+}
+
 static const char *topic_template(const struct route_conf *conf)
 {
     const char *fallback = conf->changes ? "{name}.{schema}.{table}" : "";
@@ -306,16 +234,16 @@ int route_new(const struct route_conf *conf, struct route **ret, struct error *e
     const char *key = conf->key ? conf->key : "", *topic = topic_template(conf);
     /* A placeholder has at least three characters ("{a}"), so there cannot be more columns.
      * add_field relies on this room. */
-    r->columns =
-        arena_array(&r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count,
-                    sizeof *r->columns);
+    r->columns = arena_array(
+        &r->memory, (strlen(topic) + strlen(key)) / 3 + 2 + conf->columns_count + conf->json_count,
+        sizeof *r->columns);
     copy_patterns(r, conf);
     if ((conf->rewrite_match && rewrite_new(conf->rewrite_match, conf->rewrite_to,
                                             conf->rewrite_key_field, &r->rewrite, err)) ||
         compile(r, topic, "topic", r->changes, &r->topic, err) < 0 ||
         compile(r, key, "key", r->changes, &r->key, err) < 0 || compile_kinds(r, err) < 0 ||
         check_topic_template(r, topic, err) < 0 || compile_partition(r, conf->partition, err) < 0 ||
-        compile_timestamp(r, conf->timestamp, err) < 0) {
+        compile_timestamp(r, conf->timestamp, err) < 0 || set_own_topics(r, conf, err) < 0) {
         route_free(r);
         return RESULT_ERROR;
     }
@@ -339,10 +267,9 @@ size_t route_columns(const struct route *r, const char *const **ret_names)
     return r->columns_count;
 }
 
-struct slice route_column(const struct route *r, size_t i, const struct event *e,
-                          struct arena *arena)
+size_t route_json_count(const struct route *r)
 {
-    return field_value(e, r->wanted[i], arena);
+    return r->columns_count - r->json_from;
 }
 
 const char *route_fixed_topic(const struct route *r)
@@ -372,7 +299,8 @@ bool route_may_give(const struct route *r, struct slice topic)
 {
     const struct template *const all[] = {&r->topic, &r->message_topic, &r->outbox_topic};
     size_t count = r->topic_by_kind ? sizeof all / sizeof *all : 1;
-    bool found = r->rewrite != NULL; /* who knows what it makes */
+    bool found = r->rewrite != NULL || /* who knows what it makes */
+                 slice_equal(topic, r->transaction_topic) || slice_equal(topic, r->heartbeat_topic);
     struct arena arena;
     arena_init(&arena);
     for (size_t i = 0; i < count && !found; i++) {
@@ -380,116 +308,4 @@ bool route_may_give(const struct route *r, struct slice topic)
     }
     arena_release(&arena);
     return found && topic_allowed(topic, r->allow, r->allow_count);
-}
-
-static const struct template *topic_for(const struct route *r, const struct event *e)
-{
-    if (!r->topic_by_kind) {
-        return &r->topic;
-    }
-    if (!e->change) {
-        return &r->outbox_topic;
-    }
-    return e->change->op == CHANGE_MESSAGE ? &r->message_topic : &r->topic;
-}
-
-static int apply_topic(const struct route *r, struct event *e, struct arena *arena,
-                       struct error *err)
-{
-    if (!slice_is_null(r->fixed_topic) && !r->rewrite) { /* route_new has checked it */
-        e->topic = r->fixed_topic;
-        return RESULT_DONE;
-    }
-    const struct template *t = topic_for(r, e);
-    for (size_t i = 0; i < t->count; i++) {
-        const struct segment *s = &t->segments[i];
-        if (s->field != LITERAL && field_value(e, s->field, arena).len == 0) {
-            return error_set(
-                err, ERROR_POISON, "route",
-                "column %s is null or empty, so the event has no topic; fill it or change route.topic",
-                field_name(r, s->field));
-        }
-    }
-    /* Set before the check, so that the dead letter shows the refused topic. */
-    e->topic = render(t, e, arena);
-    if (r->rewrite && rewrite_event(r->rewrite, e, r->key_by_kind && e->change, arena, err)) {
-        return RESULT_ERROR;
-    }
-    struct slice topic = e->topic;
-    struct last_topic *last = r->last;
-    if (topic.len != last->len || memcmp(topic.ptr, last->text, topic.len) != 0) {
-        if (topic_check(topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
-            return RESULT_ERROR;
-        }
-        memcpy(last->text, topic.ptr, topic.len);
-        last->len = topic.len;
-    }
-    return RESULT_DONE;
-}
-
-static struct slice apply_key(const struct route *r, const struct event *e, struct arena *arena)
-{
-    if (r->key_by_kind && e->change) {
-        return e->key;
-    }
-    const struct template *t = r->key_by_kind ? &r->outbox_key : &r->key;
-    if (t->count == 0) {
-        return SLICE_NULL;
-    }
-    if (t->count == 1) {
-        return segment_value(&t->segments[0], e, arena); /* the event's own text, not a copy */
-    }
-    size_t nulls = 0;
-    for (size_t i = 0; i < t->count; i++) {
-        nulls += slice_is_null(segment_value(&t->segments[i], e, arena));
-    }
-    return t->placeholders > 0 && nulls == t->placeholders ? SLICE_NULL : render(t, e, arena);
-}
-
-static int apply_partition(const struct route *r, struct event *e, struct arena *arena,
-                           struct error *err)
-{
-    e->partition = -1;
-    struct slice v = r->partition == NO_FIELD ? SLICE_NULL : field_value(e, r->partition, arena);
-    if (slice_is_null(v)) {
-        return RESULT_DONE;
-    }
-    int64_t n = 0;
-    bool ok = v.len > 0;
-    for (size_t i = 0; ok && i < v.len; i++) {
-        ok = v.ptr[i] >= '0' && v.ptr[i] <= '9';
-        n = n * 10 + (v.ptr[i] - '0');
-        ok = ok && n <= INT32_MAX;
-    }
-    if (!ok) {
-        return error_set(
-            err, ERROR_POISON, "route",
-            "column %s holds no partition number (0 to 2147483647); mend it or change route.partition",
-            field_name(r, r->partition));
-    }
-    e->partition = (int32_t)n;
-    return RESULT_DONE;
-}
-
-int route_apply(const struct route *r, struct event *e, struct arena *arena, struct error *err)
-{
-    e->key = apply_key(r, e, arena);
-    if (apply_topic(r, e, arena, err) < 0 || apply_partition(r, e, arena, err) < 0) {
-        return RESULT_ERROR;
-    }
-    e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
-    return RESULT_DONE;
-}
-
-int route_again(const struct route *r, struct event *e, struct error *err)
-{
-    if (slice_is_null(e->topic)) {
-        return error_set(err, ERROR_POISON, "route",
-                         "no topic is known of it; give it one (`dead-letters edit ID --topic T`)");
-    }
-    if (topic_check(e->topic, r->allow, r->allow_count, ERROR_POISON, err) < 0) {
-        return RESULT_ERROR;
-    }
-    e->timestamp_us = r->timestamp_now ? TIME_NONE : e->created_at_us;
-    return RESULT_DONE;
 }

@@ -32,15 +32,24 @@ struct route_conf {
                      source ({schema}, {table}, {op}, columns of the row). In a topic, characters of
                      {schema}, {table} and {name} outside [A-Za-z0-9._-] become "_" */
     const char *name; /* the value of {name}, with `changes`; may be NULL */
+    const char
+        *heartbeat_topic; /* with `changes`: that of heartbeats; NULL or "": there are none */
     /* Further columns that the caller wants to read with route_column. */
     const char *const *columns;
     size_t columns_count;
+    /* Columns whose values the caller wants as JSON; read with route_json. */
+    const char *const *json;
+    size_t json_count;
 };
 
 /* With `changes` and no template the topic is {name}.{schema}.{table} for a row, {name}.message for
  * a logical message (both as Debezium has them), and outbox.event.{aggregatetype} for an event
  * without event.change. The default key is the one that encode_change made, or {aggregateid} for an
  * event without event.change. */
+
+/* Where a transaction begins and ends the topic is {name}.transaction, whatever the template is,
+ * and the key is the one that encode_change made; so it is of a heartbeat, which goes to partition
+ * 0 of heartbeat_topic. topic_rewrite holds for them, too. */
 
 /* Compiles a route; free it with route_free. CONFIG when a template is malformed ("{" without "}",
  * an empty name), when route.topic_rewrite is none, when route.topic is empty or has literal text
@@ -53,6 +62,12 @@ void route_free(struct route *r);
 /* How many further columns the source must read, and their names in the sequence of event.columns.
  * The names belong to the route. */
 size_t route_columns(const struct route *r, const char *const **ret_names);
+/* How many of them are those of route_conf.json, which the source has to give as JSON
+ * (source_env.json_count). They stand at the end, also where one of them is there before as text.
+ */
+size_t route_json_count(const struct route *r);
+/* The value of route_conf.json[i] for this event, whose columns must be there. */
+struct slice route_json(const struct route *r, size_t i, const struct event *e);
 
 /* The value of route_conf.columns[i] for this event. It is null where the column is null and where
  * the event's table has no such column. It points into the event or `arena`. */

@@ -21,6 +21,9 @@ enum change_op {
     CHANGE_DELETE = 'd',
     CHANGE_TRUNCATE = 't',
     CHANGE_MESSAGE = 'm',   /* pg_logical_emit_message */
+    CHANGE_BEGIN = 'B',     /* a transaction begins; only if change_shape asks, as the next two */
+    CHANGE_END = 'E',       /* it has ended */
+    CHANGE_HEARTBEAT = 'H', /* a heartbeat of our own has come through the stream */
     CHANGE_TOMBSTONE = '0', /* a key without a value, after a delete; only if change_shape asks */
 };
 
@@ -105,9 +108,16 @@ enum snapshot_mark {
     SNAPSHOT_INCREMENTAL /* a row of a snapshot that was asked for while the stream goes on */
 };
 
+/* How many events of a transaction are of one table, "schema.table", or are logical messages,
+ * "message". */
+struct change_count {
+    struct slice name;
+    uint64_t events;
+};
+
 struct change {
     enum change_op op;
-    const struct change_table *table; /* NULL for a message */
+    const struct change_table *table; /* NULL for a message, BEGIN, END and HEARTBEAT */
     /* The row before and after the change: columns_count cells each, or NULL. `before` is the whole
      * old row only under IDENTITY_FULL; else it has the columns of the identity, and CELL_ABSENT
      * for all others. CREATE and READ have only `after`, DELETE and its TOMBSTONE only `before`. An
@@ -127,6 +137,12 @@ struct change {
     struct slice prefix, content;   /* MESSAGE: as given to pg_logical_emit_message */
     bool transactional;             /* MESSAGE */
     bool cascade, restart_identity; /* TRUNCATE */
+    /* With change_shape.transactions, else 0: the number of the event in its transaction, among all
+     * and among those of the same table, from 1. END: `total_order` is how many there were,
+     * `counts` of which tables, in the order in which they came. */
+    uint64_t total_order, table_order;
+    const struct change_count *counts;
+    size_t counts_count;
     bool omit_unchanged; /* CELL_UNCHANGED is left out of the message; else a placeholder is put */
 };
 
@@ -144,6 +160,9 @@ struct change_shape {
     struct column_rules *columns; /* what a table shows of itself (column_rules_apply); NULL: all */
     bool tombstones;              /* a TOMBSTONE behind each DELETE of a table with a key */
     bool split_key_change;        /* an UPDATE of the key becomes DELETE (+ TOMBSTONE) + CREATE */
+    bool transactions; /* BEGIN before the first event of a transaction, END behind its last one,
+                          and changes are numbered */
+    bool heartbeats;   /* a HEARTBEAT every heartbeat_interval */
     bool messages; /* wanted logical messages become changes (CHANGE_MESSAGE), not outbox events */
     const char *own_prefix; /* CHANGE_OWN_NAMES stand beside the columns, with this in front, so a
                                column may have the same name (encode_name_is_ours). NULL: the

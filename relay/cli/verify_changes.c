@@ -6,6 +6,7 @@
 #include "cli/kit/source_open.h"
 #include "cli/replay_source.h"
 #include "cli/verify_change.h"
+#include "config/conf_ask.h"
 #include "daemon/registry.h"
 #include "pipeline/formats.h"
 #include <inttypes.h>
@@ -58,6 +59,8 @@ int verify_changes_check(const struct conf_pipeline *p, struct error *err)
     const struct encode_conf e = formats_encode(p);
     const char *why =
         !registry_source(p->source->name)->when ? "its source cannot read its tables again"
+        : conf_ask_given(p->source->keys, p->source_conf, "snapshot_where")
+            ? "source.snapshot_where leaves rows out that are in the table"
         : e.value != VALUE_JSON
             ? "encode.value is not json, and schemas are not read in this version"
         : e.unwrap.on        ? "encode.unwrap leaves out which table a row is of"

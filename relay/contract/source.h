@@ -37,6 +37,8 @@
 #include "model/change.h"
 #include "model/event.h"
 
+struct encode_conf; /* message/encode.h */
+
 enum source_caps {
     SOURCE_ORDERED = 1, /* events of one key come in the order in which they were committed */
     /* `ack` needs the row keys of delivered events (status and delete modes). */
@@ -140,6 +142,10 @@ struct source_env {
     const char *const
         *columns; /* further columns to read into event.columns (route placeholders) */
     size_t columns_count;
+    /* So many at the end are to be JSON, as encode_column_value makes it under `encode` (outbox
+     * sources). A source whose columns have no types that Debezium has refuses them with CONFIG. */
+    size_t json_count;
+    const struct encode_conf *encode; /* message/encode.h; may be NULL where json_count is 0 */
     bool ordered;     /* delivery.ordered: refuse with CONFIG if that order cannot be kept */
     int64_t attempts; /* delivery.attempts: after so many, status mode marks the row as failed */
     /* A larger payload is not read: its event has `poison` and `partial` set. 0: no limit. */
@@ -167,6 +173,12 @@ struct source_env {
     void (*did)(void *ctx, enum source_deed deed, const char *name, const char *at);
     void *note_ctx; /* of both */
 };
+
+/* Whether the value of the further column `i` is to be JSON. */
+static inline bool source_gives_json(const struct source_env *env, size_t i)
+{
+    return i + env->json_count >= env->columns_count;
+}
 
 /* Calls env->did, if there is one. */
 static inline void source_did(const struct source_env *env, enum source_deed deed, const char *name,

@@ -45,10 +45,7 @@ static const struct store_ops *const stores[] = {
 
 /* Keys of later versions. The error says so; if they were accepted and ignored, a user would
  * believe that they work. */
-static const struct conf_later later[] = {{"encode", "envelope"},
-                                          {"encode", "schemas"},
-                                          {"encode", "transaction_metadata"},
-                                          {NULL, NULL}};
+static const struct conf_later later[] = {{NULL, NULL}};
 
 const struct source_ops *const *registry_sources(void)
 {

@@ -54,7 +54,7 @@ static void route_as_far_as_known(const struct pipeline *p, struct batch *b, str
     if (e->change || (!e->columns && p->source_env.columns_count > 0)) {
         return;
     }
-    (void)!formats_add_headers(p->parts.conf, p->route, e, &b->arena, &ignored);
+    (void)!formats_add_columns(p->parts.conf, p->route, e, &b->arena, &ignored);
     if (route_apply(p->route, e, &b->arena, &ignored)) {
         e->partition = -1;
     }
@@ -112,7 +112,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
     int rc = e->change ? change(p, b, e, err) : RESULT_DONE;
     e->unencoded = rc;
     if (!rc) {
-        rc = formats_add_headers(p->parts.conf, p->route, e, &b->arena, err);
+        rc = formats_add_columns(p->parts.conf, p->route, e, &b->arena, err);
     }
     if (!rc) {
         rc = route_apply(p->route, e, &b->arena, err);
@@ -132,7 +132,7 @@ static int prepare(struct pipeline *p, struct batch *b, struct event *e, size_t 
 
 int feed_prepare_again(struct pipeline *p, struct batch *b, struct event *e, struct error *err)
 {
-    int rc = formats_add_headers(p->parts.conf, NULL, e, &b->arena, err);
+    int rc = formats_add_columns(p->parts.conf, NULL, e, &b->arena, err);
     rc = rc ? rc : route_again(p->route, e, err);
     if (!rc && (p->sink_caps & SINK_MESSAGES)) {
         rc = encode_message(&p->encode, e, &b->arena, err) || framing_apply(p, b, e, err)

@@ -30,8 +30,8 @@ static int check_header(const struct conf_named *h, const struct format_ops *for
     return RESULT_DONE;
 }
 
-int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
-                        struct arena *arena, struct error *err)
+static int add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                       struct arena *arena, struct error *err)
 {
     const struct conf_named_list *list = &p->encode.headers;
     struct header *more = list->count ? arena_array(arena, list->count, sizeof *more) : NULL;
@@ -45,6 +45,27 @@ int formats_add_headers(const struct conf_pipeline *p, const struct route *r, st
         }
     }
     return encode_add_headers(e, more, n, arena, err);
+}
+
+static int add_envelope(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                        struct arena *arena, struct error *err)
+{
+    const struct conf_map *map = &p->encode.envelope;
+    struct encode_conf encode = formats_encode(p);
+    struct header *fields = arena_array(arena, map->count + 1, sizeof *fields);
+    for (size_t i = 0; i < map->count; i++) {
+        fields[i] = (struct header){slice_from(map->pairs[i].value), route_json(r, i, e)};
+    }
+    return encode_add_envelope(&encode, e, fields, map->count, arena, err);
+}
+
+int formats_add_columns(const struct conf_pipeline *p, const struct route *r, struct event *e,
+                        struct arena *arena, struct error *err)
+{
+    if (add_headers(p, r, e, arena, err)) {
+        return RESULT_ERROR;
+    }
+    return r && p->encode.envelope.count ? add_envelope(p, r, e, arena, err) : RESULT_DONE;
 }
 
 struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
@@ -62,10 +83,11 @@ struct route_conf formats_route(const struct conf_pipeline *p, bool changes)
         .allow_topics = (const char *const *)r->allow_topics.items,
         .allow_topics_count = r->allow_topics.count,
         .changes = changes,
+        .heartbeat_topic = p->encode.heartbeat_topic,
         .name = p->encode.name && p->encode.name[0] ? p->encode.name : p->name};
 }
 
-/* The columns that become headers, in the order in which formats_add_headers asks for them. */
+/* The columns that become headers, in the order in which formats_add_columns asks for them. */
 static size_t columns_of(const struct conf_pipeline *p, const char **ret)
 {
     const struct conf_named_list *list = &p->encode.headers;
@@ -85,8 +107,14 @@ int formats_route_new(const struct conf_pipeline *p, bool changes, struct route 
     const char **columns = memory_need(calloc(p->encode.headers.count + 1, sizeof *columns));
     conf.columns_count = columns_of(p, columns);
     conf.columns = columns;
+    const char **json = memory_need(calloc(p->encode.envelope.count + 1, sizeof *json));
+    for (; conf.json_count < p->encode.envelope.count; conf.json_count++) {
+        json[conf.json_count] = p->encode.envelope.pairs[conf.json_count].name;
+    }
+    conf.json = json;
     int rc = route_new(&conf, ret, err);
     free(columns);
+    free(json);
     return rc;
 }
 
@@ -107,12 +135,15 @@ struct encode_conf formats_encode(const struct conf_pipeline *p)
         .value = (enum encode_value)e->value,
         .schemas = e->schemas,
         .tombstones = e->tombstones,
+        .transaction_metadata = e->transaction_metadata,
+        .heartbeat_topic = e->heartbeat_topic,
         .skipped_operations = (const char *const *)e->skipped_operations.items,
         .skipped_operations_count = e->skipped_operations.count,
         .unavailable_placeholder = e->unavailable_placeholder ? e->unavailable_placeholder : "",
         .flat_prefix = e->flat_prefix ? e->flat_prefix : "",
         .expand_json = e->expand_json,
         .blank_is_null = e->blank_is_null,
+        .envelope = e->envelope.count > 0,
         .unwrap = {.on = e->given.unwrap,
                    .deletes = (enum unwrap_deletes)e->unwrap.deletes,
                    .fields = (const char *const *)e->unwrap.add_fields.items,
@@ -243,6 +274,26 @@ static int check_key_field(const struct conf_pipeline *p, bool changes, struct e
         changes ? "route.key makes another one" : "outbox events have none");
 }
 
+/* The names beside the payload. */
+static int check_envelope(const struct conf_pipeline *p, struct error *err)
+{
+    const struct conf_map *map = &p->encode.envelope;
+    for (size_t i = 0; i < map->count; i++) {
+        const char *name = map->pairs[i].value;
+        bool twice = strcmp(name, "payload") == 0;
+        for (size_t k = 0; k < i; k++) {
+            twice = twice || strcmp(map->pairs[k].value, name) == 0;
+        }
+        if (!name[0] || twice) {
+            return error_set(
+                err, ERROR_CONFIG, "config",
+                "encode.envelope: column %s gets the name \"%s\", which %s; choose another one",
+                map->pairs[i].name, name, name[0] ? "the value has already" : "is none");
+        }
+    }
+    return RESULT_DONE;
+}
+
 /* A line holds the payload as it is. */
 static int check_lines(const struct conf_pipeline *p, struct error *err)
 {
@@ -259,9 +310,12 @@ static int check_lines(const struct conf_pipeline *p, struct error *err)
 static int check_described(const struct conf_pipeline *p, const char *value, struct error *err)
 {
     const char *field = p->route.topic_rewrite.key_field;
-    const char *other = p->encode.given.unwrap ? "encode.unwrap"
-                        : field && field[0]    ? "route.topic_rewrite.key_field"
-                                               : NULL;
+    const char *heartbeat = p->encode.heartbeat_topic;
+    const char *other = p->encode.given.unwrap           ? "encode.unwrap"
+                        : field && field[0]              ? "route.topic_rewrite.key_field"
+                        : p->encode.transaction_metadata ? "encode.transaction_metadata"
+                        : heartbeat && heartbeat[0]      ? "encode.heartbeat_topic"
+                                                         : NULL;
     if (!other) {
         return RESULT_DONE;
     }
@@ -332,7 +386,8 @@ int formats_check(const struct conf_pipeline *p, bool changes, unsigned caps, st
     const struct format_ops *format = encode.format;
     const char *unused = changes ? NULL : conf_encode_unused(&p->encode, format->outbox_keys);
     if (encode_check(&encode, err) || encode_fits(&encode, changes, err) ||
-        check_key_field(p, changes, err) || (!messages && check_lines(p, err))) {
+        check_key_field(p, changes, err) || check_envelope(p, err) ||
+        (!messages && check_lines(p, err))) {
         return RESULT_ERROR;
     }
     for (size_t i = 0; i < p->encode.headers.count; i++) {

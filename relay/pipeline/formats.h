@@ -37,11 +37,11 @@ int formats_mask_new(const struct conf_pipeline *p, bool changes, const struct r
 int formats_columns_new(const struct conf_pipeline *p, bool changes, struct column_rules **ret,
                         struct error *err) MUST_CHECK;
 
-/* Adds the headers that encode.headers configures (columns of the row, or fixed texts) to the
- * event. For a table change call it after encode_change, which makes the event's headers. Memory
- * comes from `arena`. `r` NULL: the columns' headers are there already (a dead letter has them).
- * ERROR: POISON. */
-int formats_add_headers(const struct conf_pipeline *p, const struct route *r, struct event *e,
+/* Adds to the event the headers that encode.headers configures (columns of the row, or fixed
+ * texts), and to its payload the columns of encode.envelope. For a table change call it after
+ * encode_change, which makes the event's headers. Memory comes from `arena`. `r` NULL: what comes
+ * of columns is there already (a dead letter has it). ERROR: POISON. */
+int formats_add_columns(const struct conf_pipeline *p, const struct route *r, struct event *e,
                         struct arena *arena, struct error *err) MUST_CHECK;
 
 /* ERROR, with CONFIG, if the format cannot express what the source gives, if it makes messages and

@@ -22,6 +22,8 @@ void plugin_env_source(struct source_env *ret, const struct conf_pipeline *p,
     ret->shape.mask = mask;
     ret->shape.columns = columns;
     ret->columns_count = route_columns(route, &ret->columns);
+    ret->json_count = route_json_count(route);
+    ret->encode = encode;
 }
 
 void plugin_env_sink(struct sink_env *ret, const struct conf_pipeline *p, const struct route *route)

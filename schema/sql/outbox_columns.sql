@@ -37,7 +37,8 @@ select a.attname, y.typname, format_type(a.atttypid, a.atttypmod),
                   and i.indkey[0] = a.attnum
                   and n.attname = $2) as indexed_seq,
        y.typcategory,
-       case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end
+       case when y.typname in ('varchar', 'bpchar') and b.typmod > 4 then b.typmod - 4 else -1 end,
+       y.oid, b.typmod, y.typtype
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid
  cross join lateral (

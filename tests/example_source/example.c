@@ -43,6 +43,10 @@ static void disconnect(struct example *s)
 static int prepare(struct example *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = {0};
+    if (s->env->json_count > 0) {
+        return error_set(err, ERROR_CONFIG, "example",
+                         "encode.envelope needs columns with PostgreSQL's types; remove it");
+    }
     buf_add_str(&sql, "SELECT seq, id, aggregatetype, aggregateid, type,"
                       " CASE WHEN length(CAST(payload AS BLOB)) <= ?3 THEN payload END,"
                       " length(CAST(payload AS BLOB)), headers, created_at");

@@ -32,8 +32,13 @@ SETS = {
         "table.field.event.id": "event_id", "table.field.event.key": "entity", "table.field.event.payload": "body", "route.by.field": "kind",
         "route.topic.replacement": "mapped.$1",
         "table.fields.additional.placement": "what:header:type,kind:header:aggregatetype,entity:header:aggregateid"}),
+    "router_envelope": _router("enveloped", **{
+        "route.topic.replacement": "enveloped.$1",
+        "table.fields.additional.placement": "type:envelope:eventType,n:envelope,price:envelope,at:envelope:happenedAt,tags:envelope,ok:envelope,id:envelope:eventId,note:envelope"}),
 }
-ROUTED = {"router": "outbox.event.", "router_mapped": "mapped."}  # where the outbox routers' messages go
+# Where the outbox routers' messages go.
+ROUTED = {"router": "outbox.event.", "router_mapped": "mapped.", "router_envelope": "enveloped."}
+ENVELOPED = ("router_envelope",)  # whose values have a structure, which the JSON converter writes
 NEWER = ("isostring", "microseconds", "nanoseconds")  # modes that came with Debezium 3.1
 
 

@@ -37,14 +37,49 @@ int dbz_flat_row(const struct encode_conf *conf, const struct change *c, const s
     return RESULT_DONE;
 }
 
+bool encode_column_known(const struct change_column *column)
+{
+    return dbz_type_of(column->type, column->typmod).kind != DBZ_OMIT;
+}
+
+int encode_column_value(const struct encode_conf *conf, const struct change_column *column,
+                        const struct cell *cell, struct buf *out, struct error *err)
+{
+    CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
+    size_t start = out->len;
+    struct dbz_type t = dbz_type_of(column->type, column->typmod);
+    if (t.kind != DBZ_OMIT && dbz_cell(&d, column, &t, cell) != DBZ_FAULT) {
+        return RESULT_DONE;
+    }
+    buf_truncate(out, start);
+    return error_set(
+        err, ERROR_POISON, "encode",
+        t.kind == DBZ_OMIT
+            ? "column %.*s is of type %.*s, which Debezium does not know; take it out of encode.envelope"
+            : "column %.*s has a value that is not one of type %.*s (or not UTF-8); mend the row",
+        SLICE_FMT(column->name), SLICE_FMT(column->type->name));
+}
+
+bool dbz_payload_string(const struct encode_conf *conf, const struct event *e, struct buf *out)
+{
+    struct dbz d = {.conf = conf, .out = out};
+    if (e->payload_kind != PAYLOAD_BYTES) {
+        return dbz_string(out, e->payload);
+    }
+    dbz_binary(&d, e->payload);
+    return true;
+}
+
 /* On an error `out` is as it was. */
 static int debezium_value(const struct encode_conf *conf, const struct change *c, struct buf *out,
                           struct error *err)
 {
     CLEANUP(release) struct dbz d = {.conf = conf, .out = out};
     size_t start = out->len;
-    bool bare = conf->unwrap.on && c->op != CHANGE_MESSAGE;
-    int rc = bare ? dbz_unwrap(&d, c, err) : dbz_envelope(&d, c, err);
+    int rc = c->op == CHANGE_BEGIN || c->op == CHANGE_END ? dbz_boundary(&d, c, err)
+             : c->op == CHANGE_HEARTBEAT                  ? dbz_heartbeat(&d, c)
+             : conf->unwrap.on && c->table                ? dbz_unwrap(&d, c, err)
+                                                          : dbz_envelope(&d, c, err);
     if (rc) {
         buf_truncate(out, start);
     }
@@ -58,6 +93,8 @@ static void shape(const struct encode_conf *conf, struct change_shape *ret)
     ret->messages = true;
     ret->plain_money = true;
     ret->placeholder = true;
+    ret->transactions = conf->transaction_metadata;
+    ret->heartbeats = conf->heartbeat_topic && conf->heartbeat_topic[0];
     if (conf->unwrap.on) {
         dbz_unwrap_shape(conf, ret);
     }
@@ -103,9 +140,19 @@ static void schemas(const struct encode_conf *conf, const struct change_table *t
     dbz_schemas(conf, table, false, arena, ret_key, ret_value);
 }
 
-static const char *const keys[] = {
-    FORMAT_CHANGE_KEYS, "tombstones", "decimal", "time",    "binary", "interval",
-    "hstore",           "unwrap",     "value",   "schemas", NULL};
+static const char *const keys[] = {FORMAT_CHANGE_KEYS,
+                                   "tombstones",
+                                   "decimal",
+                                   "time",
+                                   "binary",
+                                   "interval",
+                                   "hstore",
+                                   "unwrap",
+                                   "value",
+                                   "schemas",
+                                   "transaction_metadata",
+                                   "heartbeat_topic",
+                                   NULL};
 
 const struct format_ops format_debezium = {.can = FORMAT_CHANGES,
                                            .keys = keys,

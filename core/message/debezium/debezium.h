@@ -131,6 +131,11 @@ int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells,
  * then a comma. POISON: a value cannot be encoded. */
 int dbz_row(struct dbz *d, const struct change *c, const struct cell *cells, char *separator,
             struct error *err) MUST_CHECK;
+/* Appends the value of a column of the type `t`, or what Debezium sends in its place: the default
+ * of the column; for a column that is not null and was not sent, an empty value; else null. SAID or
+ * FAULT. */
+enum dbz_said dbz_cell(struct dbz *d, const struct change_column *column, const struct dbz_type *t,
+                       const struct cell *cell);
 /* Ends an object. One without members has not been opened yet: its separator is still "{". */
 void dbz_close(struct buf *out, char separator);
 /* Appends a name as a JSON string. POISON: it is not UTF-8. */
@@ -146,6 +151,23 @@ void dbz_sequence(struct buf *out, const struct change *c);
 void dbz_lsn(struct buf *out, const struct change *c);
 /* source.snapshot, without quotes. */
 const char *dbz_snapshot_name(enum snapshot_mark mark);
+
+/* --- transaction.c --- */
+
+/* Appends the id of a change's transaction, a JSON string: its number and the LSN of this change.
+ */
+void dbz_transaction_id(struct buf *out, const struct change *c);
+/* Appends the member `transaction` of an envelope; null without change_shape.transactions. */
+void dbz_transaction_block(struct buf *out, const struct change *c);
+/* Append the value of a BEGIN or END, and of a HEARTBEAT, and the key of any of the three. POISON:
+ * a name is not UTF-8. */
+int dbz_boundary(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+int dbz_heartbeat(struct dbz *d, const struct change *c) MUST_CHECK;
+int dbz_boundary_key(struct dbz *d, const struct change *c, struct error *err) MUST_CHECK;
+
+/* The bucket of a key in a HashMap of Java's with so many entries; false: it is not UTF-8. Such a
+ * map is read by buckets, and within one in the order in which the entries came. */
+bool dbz_bucket(struct slice key, size_t count, uint32_t *ret);
 
 /* --- unwrap.c: the row without its envelope --- */
 

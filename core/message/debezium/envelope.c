@@ -12,11 +12,9 @@ static int fault(const struct change *c, const struct change_column *column, str
         SLICE_FMT(column->type->name));
 }
 
-/* The value of a column, or what Debezium sends in its place: the default of the column; for a
- * column that is not null and was not sent, an empty value; else null. An unfinished value is cut
- * off before the next attempt. */
-static enum dbz_said say_cell(struct dbz *d, const struct change_column *column,
-                              const struct dbz_type *t, const struct cell *cell)
+/* An unfinished value is cut off before the next attempt. */
+enum dbz_said dbz_cell(struct dbz *d, const struct change_column *column, const struct dbz_type *t,
+                       const struct cell *cell)
 {
     size_t start = d->out->len;
     enum dbz_said said = DBZ_NO_WORD;
@@ -57,7 +55,7 @@ static int add_field(struct dbz *d, const struct change *c, size_t i, const stru
         return fault(c, column, err);
     }
     dbz_add_char(d->out, ':');
-    return say_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
+    return dbz_cell(d, column, &t, &cells[i]) == DBZ_FAULT ? fault(c, column, err) : RESULT_DONE;
 }
 
 void dbz_close(struct buf *out, char separator)
@@ -107,15 +105,6 @@ static int add_key(struct dbz *d, const struct change *c, const struct cell *cel
     return RESULT_DONE;
 }
 
-int dbz_name(struct buf *out, struct slice name, struct error *err)
-{
-    if (!dbz_string(out, name)) {
-        return error_set(err, ERROR_POISON, "encode",
-                         "the name %.*s is not UTF-8; give it one that is", SLICE_FMT(name));
-    }
-    return RESULT_DONE;
-}
-
 int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells, struct error *err)
 {
     if (c->op == CHANGE_MESSAGE) {
@@ -124,12 +113,10 @@ int dbz_key(struct dbz *d, const struct change *c, const struct cell *cells, str
         dbz_add_char(d->out, '}');
         return rc;
     }
+    if (!c->table) {
+        return dbz_boundary_key(d, c, err);
+    }
     return c->table->key_count > 0 && cells ? add_key(d, c, cells, err) : RESULT_DONE;
-}
-
-int64_t dbz_millis(int64_t us)
-{
-    return us / 1000 - (us % 1000 < 0);
 }
 
 void dbz_nanos(struct buf *out, int64_t us)
@@ -261,7 +248,9 @@ static int add_message(struct dbz *d, const struct change *c, struct error *err)
     if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"message\":{\"prefix\":");
+    DBZ_LITERAL(out, ",\"transaction\":");
+    dbz_transaction_block(out, c);
+    DBZ_LITERAL(out, ",\"message\":{\"prefix\":");
     if (dbz_name(out, c->prefix, err)) {
         return RESULT_ERROR;
     }
@@ -289,7 +278,9 @@ int dbz_envelope(struct dbz *d, const struct change *c, struct error *err)
     if (add_source(d, c, err)) {
         return RESULT_ERROR;
     }
-    DBZ_LITERAL(out, ",\"transaction\":null,\"op\":\"");
+    DBZ_LITERAL(out, ",\"transaction\":");
+    dbz_transaction_block(out, c);
+    DBZ_LITERAL(out, ",\"op\":\"");
     dbz_add_char(out, (char)c->op);
     DBZ_LITERAL(out, "\",\"ts_ms\":");
     dbz_i64(out, dbz_millis(c->commit_us));

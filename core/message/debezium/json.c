@@ -169,3 +169,12 @@ void dbz_binary(struct dbz *d, struct slice bytes)
         break;
     }
 }
+
+int dbz_name(struct buf *out, struct slice name, struct error *err)
+{
+    if (!dbz_string(out, name)) {
+        return error_set(err, ERROR_POISON, "encode",
+                         "the name %.*s is not UTF-8; give it one that is", SLICE_FMT(name));
+    }
+    return RESULT_DONE;
+}

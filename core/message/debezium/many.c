@@ -103,6 +103,15 @@ static uint32_t bucket_mask(size_t count)
     return buckets - 1;
 }
 
+bool dbz_bucket(struct slice key, size_t count, uint32_t *ret)
+{
+    if (!java_hash(key, ret)) {
+        return false;
+    }
+    *ret &= bucket_mask(count);
+    return true;
+}
+
 /* Pairs of one bucket keep the sequence in which they were read. */
 static int by_bucket(const void *a, const void *b)
 {

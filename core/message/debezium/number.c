@@ -351,3 +351,8 @@ enum dbz_said dbz_money(struct dbz *d, struct slice text)
     const char *end = n.fraction.ptr + n.fraction.len;
     return dbz_double(d->out, (struct slice){digits, (size_t)(end - digits)}, false);
 }
+
+int64_t dbz_millis(int64_t us)
+{
+    return us / 1000 - (us % 1000 < 0);
+}

@@ -21,7 +21,10 @@ enum what {
     ADD_TABLE,
     ADD_TX_ID,
     ADD_LSN,
-    ADD_NULL /* xmin, and all of a transaction */
+    ADD_TRANSACTION,
+    ADD_TOTAL_ORDER,
+    ADD_TABLE_ORDER,
+    ADD_NULL /* xmin */
 };
 static const struct {
     enum part part;
@@ -43,9 +46,9 @@ static const struct {
              {PART_SOURCE, "txId", ADD_TX_ID},
              {PART_SOURCE, "lsn", ADD_LSN},
              {PART_SOURCE, "xmin", ADD_NULL},
-             {PART_TRANSACTION, "id", ADD_NULL},
-             {PART_TRANSACTION, "total_order", ADD_NULL},
-             {PART_TRANSACTION, "data_collection_order", ADD_NULL}};
+             {PART_TRANSACTION, "id", ADD_TRANSACTION},
+             {PART_TRANSACTION, "total_order", ADD_TOTAL_ORDER},
+             {PART_TRANSACTION, "data_collection_order", ADD_TABLE_ORDER}};
 static const char *const parts[] = {[PART_SOURCE] = "source", [PART_TRANSACTION] = "transaction"};
 
 enum { KNOWN = sizeof known / sizeof *known, NAME_SIZE = 256 };
@@ -207,6 +210,19 @@ static int add_value(const struct encode_conf *conf, const struct change *c, enu
     case ADD_LSN:
         dbz_lsn(out, c);
         break;
+    case ADD_TRANSACTION:
+        if (c->total_order) {
+            dbz_transaction_id(out, c);
+            break;
+        }
+        DBZ_LITERAL(out, "null");
+        break;
+    case ADD_TOTAL_ORDER:
+        add_number(out, c->total_order);
+        break;
+    case ADD_TABLE_ORDER:
+        add_number(out, c->table_order);
+        break;
     case ADD_NULL:
         DBZ_LITERAL(out, "null");
         break;
@@ -293,7 +309,6 @@ int dbz_unwrap(struct dbz *d, const struct change *c, struct error *err)
 int dbz_unwrap_headers(const struct encode_conf *conf, const struct change *c, struct buf *out,
                        char *separator, struct error *err)
 {
-    return c->op == CHANGE_MESSAGE
-               ? RESULT_DONE
-               : add_list(conf, c, headers_of(&conf->unwrap), out, separator, err);
+    return !c->table ? RESULT_DONE
+                     : add_list(conf, c, headers_of(&conf->unwrap), out, separator, err);
 }

@@ -125,6 +125,7 @@ static bool has_schemas(const struct side *s, struct import *im)
 static void schemas(struct import *im, const struct side *key, const struct side *value)
 {
     const char *from = value->option ? value->option->name : value->what, *fault = NULL;
+    im->described = true;
     if (value->is == JSON_SCHEMAS) {
         import_put(im, IMPORT_ENCODE, "schemas", "true", "schemas.enable=true");
     } else {
@@ -160,19 +161,24 @@ static void changes(struct import *im, const struct side *key, const struct side
     }
 }
 
-/* Whether the router expands JSON. */
-static bool expands(const struct import *im)
+/* Whether an option of the router, whose name ends so, holds this text. */
+static bool router_has(const struct import *im, const char *end, const char *text)
 {
-    static const char end[] = ".table.expand.json.payload";
     for (size_t i = 0; i < im->options->count; i++) {
         const struct import_option *o = &im->options->items[i];
-        size_t n = strlen(o->name);
-        if (n >= sizeof end && strcmp(o->name + n - (sizeof end - 1), end) == 0 &&
-            import_is(o->value, "true")) {
+        size_t n = strlen(o->name), m = strlen(end);
+        if (n > m && strcmp(o->name + n - m, end) == 0 && strcasestr(o->value, text)) {
             return true;
         }
     }
     return false;
+}
+
+/* Whether the router makes a value with a structure: JSON as a converter writes it. */
+static bool expands(const struct import *im)
+{
+    return router_has(im, ".table.expand.json.payload", "true") ||
+           router_has(im, ".table.fields.additional.placement", ":envelope");
 }
 
 static void outbox(struct import *im, const struct side *key, const struct side *value)
@@ -182,7 +188,7 @@ static void outbox(struct import *im, const struct side *key, const struct side 
         say(im, value, fault);
     } else if (value->is == TEXT && expands(im)) {
         say(im, value,
-            "writes expanded JSON as Java shows it, Struct{...}; here it is the JSON of JsonConverter");
+            "writes the value as Java shows it, Struct{...}; here it is the JSON of JsonConverter");
     } else if (value->is == JSON && !expands(im)) {
         say(im, value,
             "writes the payload as a JSON string, in quotes (as JSON with table.expand.json.payload); "

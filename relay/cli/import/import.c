@@ -15,7 +15,7 @@ void import_result_release(struct import_result *r)
 
 static void release(struct import *im)
 {
-    struct buf *all[] = {&im->headers,  &im->mask, &im->messages, &im->operation,
+    struct buf *all[] = {&im->headers,  &im->mask, &im->envelope, &im->messages, &im->operation,
                          &im->comments, &im->todo, &im->nothing,  &im->variables};
     for (size_t i = 0; i < IMPORT_MAPS; i++) {
         buf_release(&im->maps[i]);
@@ -123,8 +123,9 @@ static enum import_map map_of(const char *ours)
                                                 : IMPORT_MAPS;
 }
 
-/* The option's value is that of a key of ours, a word or a text. An outbox has none of them, and of
- * the formats only debezium has more than the placeholder. */
+/* The option's value is that of a key of ours, a word or a text. An outbox has none of them, but
+ * its envelope would show what they say, and of the formats only debezium has more than the
+ * placeholder. */
 static void copy_value(struct import *im, struct import_option *o,
                        const struct debezium_option *row)
 {
@@ -137,7 +138,10 @@ static void copy_value(struct import *im, struct import_option *o,
         return;
     }
     if (map == IMPORT_ENCODE && (im->outbox || (!im->debezium && !is_text))) {
-        import_note(im, DEBEZIUM_NOTHING, o, "%s", "");
+        bool shown = im->envelope.len && !is_text && strcmp(key, "tombstones") != 0 &&
+                     !(row->fallback && import_is(o->value, row->fallback));
+        import_note(im, shown ? DEBEZIUM_MESSAGES : DEBEZIUM_NOTHING, o, "%s",
+                    shown ? "columns beside the payload are written as without this option" : "");
         return;
     }
     CLEANUP(buf_release) struct buf word = {0};
@@ -267,6 +271,7 @@ static void translate(struct import *im)
     import_source(im);
     import_format(im);
     put_name(im);
+    import_apart(im);
     import_transforms(im);
     import_keys(im);
     import_columns(im);

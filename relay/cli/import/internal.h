@@ -25,17 +25,20 @@ struct import {
     struct arena *memory;
     struct import_options *options;
     struct import_result *result;
-    bool outbox;        /* the outbox router is among the transforms */
-    bool routed;        /* one outbox router is translated */
-    bool templated;     /* a rewriting of topics is translated into route.topic */
-    bool rewritten;     /* one is translated into route.topic_rewrite, which comes behind it */
-    bool unwrapped;     /* ExtractNewRecordState is translated */
-    bool debezium;      /* encode.format is debezium, so its keys mean something */
-    bool server;        /* of Debezium Server, else of Kafka Connect */
-    const char *prefix; /* topic.prefix, "" if absent */
+    bool outbox;    /* the outbox router is among the transforms */
+    bool routed;    /* one outbox router is translated */
+    bool templated; /* a rewriting of topics is translated into route.topic */
+    bool rewritten; /* one is translated into route.topic_rewrite, which comes behind it */
+    bool unwrapped; /* ExtractNewRecordState is translated */
+    bool described; /* messages have schemas, in themselves or in a registry */
+    struct import_option *heartbeats; /* heartbeat.interval.ms, if there are some; or NULL */
+    bool debezium;                    /* encode.format is debezium, so its keys mean something */
+    bool server;                      /* of Debezium Server, else of Kafka Connect */
+    const char *prefix;               /* topic.prefix, "" if absent */
     const char *pipeline;
     struct import_names tables; /* that are named; none: all of the publication */
     struct buf maps[IMPORT_MAPS], headers, mask;
+    struct buf envelope; /* the inside of encode.envelope */
     struct buf messages, operation, comments, todo, nothing, variables;
 };
 
@@ -85,6 +88,7 @@ char *import_copy(struct import *im, const struct buf *b);
 
 /* Each takes its part of the options. */
 void import_source(struct import *im);
+void import_snapshot(struct import *im);
 void import_columns(struct import *im);
 void import_keys(struct import *im);
 /* Writes route.topic_rewrite. False, and nothing is written: they are no expression and replacement
@@ -95,6 +99,8 @@ void import_format(struct import *im);
 /* Writes encode.value (`value`) and encode.registry. Returns why it does not; NULL: it has. `from`:
  * the option that asks for it. */
 const char *import_registry(struct import *im, const char *value, const char *from);
+/* Messages that are about no row: of transactions, and heartbeats. After import_format. */
+void import_apart(struct import *im);
 void import_transforms(struct import *im);
 void import_router(struct import *im, const char *alias);
 void import_sink(struct import *im);

@@ -174,6 +174,25 @@ static void add_header(struct import *im, const struct roles *r, const char *col
     }
 }
 
+/* A column beside the payload: it has one name there. */
+static void add_field(struct import *im, const char *column, const char *as,
+                      struct import_option *o)
+{
+    CLEANUP(buf_release) struct buf name = {0}, before = {0};
+    import_text(im, &name, o->name, column);
+    buf_printf(&before, ", %s", buf_str(&im->envelope));
+    buf_add_str(&name, ": ");
+    CLEANUP(buf_release) struct buf begin = {0};
+    buf_printf(&begin, ", %s", buf_str(&name));
+    if (strstr(buf_str(&before), buf_str(&begin))) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s stands in the envelope once, under one name",
+                    column);
+        return;
+    }
+    buf_printf(&im->envelope, "%s%s", im->envelope.len ? ", " : "", buf_str(&name));
+    import_text(im, &im->envelope, o->name, as);
+}
+
 /* One item: column:header|envelope|partition[:alias]. */
 static void place(struct import *im, const struct roles *r, char *item, struct import_option *o)
 {
@@ -188,10 +207,10 @@ static void place(struct import *im, const struct roles *r, char *item, struct i
         add_header(im, r, item, as ? as : item, o);
     } else if (import_is(where, "partition")) {
         import_put_text(im, IMPORT_ROUTE, "partition", o->name, item);
+    } else if (import_is(where, "envelope")) {
+        add_field(im, item, as ? as : item, o);
     } else {
-        import_note(im, DEBEZIUM_MESSAGES, o,
-                    "%s in the envelope is not supported yet; the value is the payload alone",
-                    item);
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s: there is no such place", item);
     }
 }
 
@@ -215,6 +234,11 @@ static void put_placement(struct import *im, const char *alias, const struct rol
             place(im, r, copy.data, o);
         }
         list += n + (list[n] == ',');
+    }
+    if (im->envelope.len) {
+        CLEANUP(buf_release) struct buf yaml = {0};
+        buf_printf(&yaml, "{%s}", buf_str(&im->envelope));
+        import_put(im, IMPORT_ENCODE, "envelope", buf_str(&yaml), o->name);
     }
 }
 

@@ -240,28 +240,6 @@ static void take_exclusions(struct import *im)
     }
 }
 
-static void take_snapshot(struct import *im)
-{
-    struct import_option *o = import_find(im, "snapshot.mode");
-    const char *mode = import_take(im, "snapshot.mode");
-    CLEANUP(buf_release) struct buf from = {0};
-    buf_printf(&from, "snapshot.mode=%s: %s", mode ? mode : "initial",
-               import_is(mode, "never") || import_is(mode, "no_data")
-                   ? "no rows"
-                   : "Debezium has sent the rows");
-    if (import_is(mode, "always") && !im->outbox) {
-        import_put(im, IMPORT_SOURCE, "snapshot", "always", "snapshot.mode");
-        return;
-    }
-    import_put(im, IMPORT_SOURCE, "snapshot", "never", buf_str(&from));
-    if (import_is(mode, "always") || import_is(mode, "initial_only")) {
-        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
-                    import_is(mode, "always")
-                        ? "rows of an outbox are not read again"
-                        : "not supported yet: the relay goes on with changes");
-    }
-}
-
 static void take_heartbeat(struct import *im)
 {
     struct import_option *o = import_find(im, "heartbeat.interval.ms");
@@ -269,15 +247,19 @@ static void take_heartbeat(struct import *im)
     if (!ms || import_is(ms, "0")) {
         return;
     }
-    if (strspn(ms, "0123456789") == strlen(ms) && strlen(ms) > 2 && strlen(ms) < 9) {
+    bool fits = strspn(ms, "0123456789") == strlen(ms) && strlen(ms) > 2 && strlen(ms) < 9;
+    if (fits) {
         CLEANUP(buf_release) struct buf value = {0};
         buf_printf(&value, "%sms", ms);
         import_put(im, IMPORT_SOURCE, "heartbeat_interval", buf_str(&value),
                    "heartbeat.interval.ms");
     }
-    import_note(
-        im, DEBEZIUM_MESSAGES, o, "%s",
-        "the slot is moved as often; messages in the heartbeat topic are not supported yet");
+    im->heartbeats = fits ? o : NULL; /* import_apart goes on with it */
+    if (!fits) {
+        import_note(im, DEBEZIUM_MESSAGES, o, "%s",
+                    "source.heartbeat_interval goes from 100ms to 24h: set it, and "
+                    "encode.heartbeat_topic");
+    }
 }
 
 static void take_messages(struct import *im)
@@ -312,7 +294,7 @@ void import_source(struct import *im)
     take_tables(im);
     take_schemas(im);
     take_exclusions(im);
-    take_snapshot(im);
+    import_snapshot(im);
     take_heartbeat(im);
     take_messages(im);
 }

@@ -51,7 +51,7 @@ int cli_source_prepare(const struct cli_source *s, struct batch *batch, struct e
         (e->change && encode_change(&s->encode, e, &batch->arena, err))) {
         return RESULT_ERROR;
     }
-    return formats_add_headers(s->conf, s->route, e, &batch->arena, err)
+    return formats_add_columns(s->conf, s->route, e, &batch->arena, err)
                ? RESULT_ERROR
                : route_apply(s->route, e, &batch->arena, err);
 }

@@ -78,8 +78,10 @@ struct outbox_pg_found {
     const char *name; /* NULL: the table has no such column */
     const char *quoted;
     const char *type;     /* base type's name, below all domains: "int8", "jsonb" */
-    char category;        /* of the base type: 'S' text, 'E' enum (pg_type.typcategory) */
     int64_t length;       /* of varchar(n) and char(n); -1 without */
+    uint32_t oid;         /* of the base type */
+    int32_t typmod;       /* of the base type; -1 without */
+    char category, kind;  /* of the base type: typcategory ('S' text, 'E' enum), typtype */
     const char *format;   /* for a cast: "bigint", "character varying(40)" */
     const char *fallback; /* its default expression, "" if none */
     bool not_null, may_select, may_update, unique, indexed;

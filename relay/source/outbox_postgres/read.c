@@ -5,6 +5,7 @@
  * cannot be used as it came is asked for again.
  */
 #include "source/outbox_postgres/internal.h"
+#include "source/outbox_postgres/json.h"
 
 #include <stdio.h>
 
@@ -187,6 +188,7 @@ static struct event *add_event(struct outbox_pg *s, struct batch *batch,
 {
     struct event *e = outbox_pg_row_event(page, row, s->env->columns_count, payload_kind(s),
                                           s->env->max_event_bytes, copy, batch);
+    outbox_pg_make_json(&s->table, s->env, batch, e);
     if (batch->count == 1) {
         s->oldest_us = e->created_at_us;
     }

@@ -3,6 +3,7 @@
  * missing is reported by name, with the statement that adds it where there is one.
  */
 #include "source/outbox_postgres/internal.h"
+#include "source/outbox_postgres/json.h"
 
 #include "schema/schema.h"
 
@@ -91,7 +92,10 @@ static int find_column(const struct pg_result *r, const char *name, struct outbo
                                         .indexed = pg_true(r, i, 8),
                                         .indexed_seq = pg_true(r, i, 9),
                                         .category = *pg_value(r, i, 10).ptr,
-                                        .length = pg_int(r, i, 11, -1)};
+                                        .length = pg_int(r, i, 11, -1),
+                                        .oid = (uint32_t)pg_int(r, i, 12, 0),
+                                        .typmod = (int32_t)pg_int(r, i, 13, -1),
+                                        .kind = *pg_value(r, i, 14).ptr};
         return outbox_pg_quote(&t->arena, name, &ret->quoted, err);
     }
     return RESULT_DONE;
@@ -232,12 +236,14 @@ static int find_further(const struct pg_result *r, const struct source_env *env,
         if (find_column(r, env->columns[i], t, &t->further[i], err)) {
             return RESULT_ERROR;
         }
-        if (t->further[i].name) {
+        if (t->further[i].name && outbox_pg_says_json(&t->further[i], env, i)) {
             continue;
         }
         error_set(
             err, ERROR_CONFIG, "postgres",
-            "table %s has no column \"%s\", which route or encode.headers name: correct route.topic, route.key, route.partition or encode.headers",
+            t->further[i].name
+                ? "column \"%2$s\" of %1$s is of a type that encode.envelope cannot write: take it out there, or read the table with CDC (as: outbox), where arrays can be had"
+                : "table %1$s has no column \"%2$s\", which route or encode names: correct route.topic, route.key, route.partition, encode.headers or encode.envelope",
             t->quoted, env->columns[i]);
         if (go_on(all, err, "")) {
             return RESULT_ERROR;

@@ -233,6 +233,14 @@ static void add_column(struct look *l, struct buf *sql, const char *name, bool r
 }
 
 /* Appends the columns of COL_* and the further ones; slim leaves out those that may be large. */
+static void refuse_json(struct look *l)
+{
+    if (l->env->json_count > 0) {
+        fault(l, "take the columns into the payload, or into headers (encode.headers)",
+              "encode.envelope needs columns with PostgreSQL's types, and SQLite has others");
+    }
+}
+
 static void add_row_columns(struct look *l, struct buf *sql, bool slim)
 {
     const struct outbox_sqlite_columns *c = &l->conf->columns;
@@ -333,6 +341,7 @@ static int inspect(struct look *l, struct error *err)
         return RESULT_ERROR;
     }
     check_order(l);
+    refuse_json(l);
     if (check_key(l, err)) {
         return RESULT_ERROR;
     }

@@ -50,6 +50,19 @@ static void what_means_nothing_is_refused(void **state UNUSED)
     c.messages.count = 1;
     assert_refused(&c, "source.messages cannot be had with streaming: true");
 
+    struct conf_pair where[] = {{(char *)"public.a", (char *)"id > 7"}};
+    c = changes;
+    c.snapshot_where = (struct conf_map){where, 1};
+    assert_int_equal(cdc_conf_refuse(&c, &err), RESULT_DONE);
+    c.snapshot = CDC_SNAPSHOT_NEVER;
+    c.snapshot_given = true;
+    assert_refused(&c, "source.snapshot_where means nothing with `snapshot: never`");
+    where[0].value = (char *)"";
+    assert_refused(&c, "source.snapshot_where has no condition for public.a");
+    c = outbox;
+    c.snapshot_where = (struct conf_map){where, 1};
+    assert_refused(&c, "source.snapshot_where means nothing with `as: outbox`");
+
     c = changes;
     c.on_lost_slot = CDC_LOST_RESNAPSHOT;
     assert_int_equal(cdc_conf_refuse(&c, &err), RESULT_DONE);

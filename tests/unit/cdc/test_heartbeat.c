@@ -46,12 +46,28 @@ static void a_server_that_takes_no_writes_is_left_alone(void **state)
     assert_false(heartbeat_due(&h, 100, 200, 5 * EVERY));
 }
 
+/* They are messages for consumers: one each interval, whatever the slot does. */
+static void always_there_is_one_each_interval(void **state)
+{
+    (void)state;
+    struct heartbeat h;
+    heartbeat_start(&h, EVERY, 0);
+    h.always = true;
+    assert_false(heartbeat_due(&h, 100, 100, EVERY - 1));
+    assert_true(heartbeat_due(&h, 150, 150, EVERY));
+    assert_false(heartbeat_due(&h, 200, 200, 2 * EVERY - 1));
+    assert_true(heartbeat_due(&h, 300, 400, 2 * EVERY));
+    h.refused = true;
+    assert_false(heartbeat_due(&h, 300, 400, 9 * EVERY));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slot_that_moves_needs_none),
         cmocka_unit_test(a_slot_that_stands_gets_one_each_interval),
         cmocka_unit_test(a_slot_at_the_end_needs_none),
+        cmocka_unit_test(always_there_is_one_each_interval),
         cmocka_unit_test(a_server_that_takes_no_writes_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "contract/source.h"
 #include "message/column_rules.h"
+#include "message/encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ struct bench {
     struct batch *batch;
     struct buf cursors[EVENTS]; /* behind each event */
     char *events[EVENTS];       /* "position id what" */
+    uint64_t orders[EVENTS];    /* of a change: 100 * total_order + table_order */
     size_t count;
 };
 
@@ -127,6 +129,7 @@ static void add_event(struct bench *b, size_t index)
                  SLICE_FMT(e->payload), e->poison ? e->poison : "");
     }
     b->events[b->count] = strdup(text);
+    b->orders[b->count] = c ? 100 * c->total_order + c->table_order : 0;
     source_cdc_postgres.cursor(b->source, b->batch, index, &b->cursors[b->count]);
     b->count++;
 }
@@ -309,6 +312,134 @@ static void other_options_resend_the_transaction(void **state)
     expect_from(&again, 0);
     close_source(&again);
     close_source(&b);
+}
+
+/* --- transactions --- */
+
+/* The same log with encode.transaction_metadata: beginnings and ends are counted, too. The last
+ * transaction has no event, so nothing is said of it. */
+static const struct {
+    const char *event;
+    uint64_t orders;
+} numbered[] = {
+    {"0/64:1 7:0/64:1 B ->- .", 0},
+    {"0/64:2 7:0/64:2 c ->1 c.a", 101},
+    {"0/64:4 7:0/64:4 c ->2 c.b", 202},
+    {"0/64:6 7:0/64:6 c ->3 c.c", 303},
+    {"0/64:7 7:0/64:7 E ->- .", 300},
+    {"0/6E:1 7:0/6E:1 B ->- .", 0},
+    {"0/6E:2 7:0/6E:2 d 1>- d.", 101},
+    {"0/6E:2.1 7:0/6E:2.1 0 1>- d.", 0},
+    {"0/6E:2.2 7:0/6E:2.2 c ->7 c.a", 202},
+    {"0/6E:3 7:0/6E:3 d 2>- d.", 303},
+    {"0/6E:3.1 7:0/6E:3.1 0 2>- d.", 0},
+    {"0/6E:4 7:0/6E:4 u ->3 u.d", 404},
+    {"0/6E:5 7:0/6E:5 E ->- .", 400},
+    {"0/96:1 7:0/96:1 B ->- .", 0},
+    {"0/96:3 7:0/96:3 t ->- t.", 101},
+    {"0/96:3.1 7:0/96:3.1 t ->- t.", 201},
+    {"0/96:4 m a y [1]", 0},
+    {"0/96:5 7:0/96:5 E ->- .", 200},
+};
+enum { NUMBERED = sizeof numbered / sizeof *numbered };
+
+static void expect_numbered(const struct bench *b, size_t first)
+{
+    assert_int_equal(b->count, NUMBERED - first);
+    for (size_t i = 0; i < b->count; i++) {
+        assert_string_equal(b->events[i], numbered[first + i].event);
+        assert_int_equal(b->orders[i], numbered[first + i].orders);
+    }
+}
+
+static void open_numbered(struct bench *b, struct slice cursor)
+{
+    struct error err;
+    unsigned caps;
+    open_source(b, CDC_AS_CHANGES);
+    source_cdc_postgres.close(b->source);
+    b->env.shape.transactions = true;
+    assert_int_equal(source_cdc_postgres.open(&b->conf, &b->env, &b->source, &caps, &err), 0);
+    must_start(b, cursor);
+}
+
+static void transactions_begin_and_end(void **state)
+{
+    (void)state;
+    struct bench b;
+    write_changes();
+    for (size_t max = 1; max < 8; max++) {
+        open_numbered(&b, SLICE_NULL);
+        read_all(&b, max, 1 << 20);
+        expect_numbered(&b, 0);
+        close_source(&b);
+    }
+}
+
+/* The numbers of changes, and the counts of the end, are those of the whole transaction. */
+static void a_restart_within_a_transaction_counts_on(void **state)
+{
+    (void)state;
+    struct bench b, again;
+    write_changes();
+    open_numbered(&b, SLICE_NULL);
+    read_all(&b, 1000, 1 << 20);
+    for (size_t i = 0; i < NUMBERED; i++) {
+        open_numbered(&again, buf_slice(&b.cursors[i]));
+        read_all(&again, 1 + i % 4, 1 << 20);
+        expect_numbered(&again, i + 1);
+        close_source(&again);
+    }
+    close_source(&b);
+}
+
+/* Ordinals were counted in another way, so the transaction comes again. */
+static void with_transactions_the_options_differ(void **state)
+{
+    (void)state;
+    struct bench b, again;
+    begin_changes(&b);
+    read_all(&b, 1000, 1 << 20);
+    open_numbered(&again, buf_slice(&b.cursors[1]));
+    read_all(&again, 1000, 1 << 20);
+    expect_numbered(&again, 0);
+    close_source(&again);
+    close_source(&b);
+}
+
+static void heartbeats_of_our_own_are_events(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct error err;
+    unsigned caps;
+    fake_reset();
+    fake_begin(100);
+    fake_emit(true, "commitrelay_heartbeat", "another_slot");
+    fake_emit(true, "commitrelay_heartbeat", "commitrelay_my_pipe");
+    fake_commit(110);
+    open_source(&b, CDC_AS_CHANGES);
+    must_start(&b, SLICE_NULL);
+    read_all(&b, 1000, 1 << 20);
+    assert_int_equal(b.count, 0); /* nobody has asked for them */
+    source_cdc_postgres.close(b.source);
+    b.env.shape.heartbeats = b.env.shape.transactions = true;
+    assert_int_equal(source_cdc_postgres.open(&b.conf, &b.env, &b.source, &caps, &err), 0);
+    must_start(&b, SLICE_NULL);
+    read_all(&b, 1000, 1 << 20);
+    assert_int_equal(b.count, 1); /* and they are in no transaction */
+    assert_string_equal(b.events[0], "0/64:3 7:0/64:3 H ->- .");
+    close_source(&b);
+    fake_reset();
+    open_source(&b, CDC_AS_CHANGES);
+    source_cdc_postgres.close(b.source);
+    b.env.shape.heartbeats = b.conf.streaming = true;
+    b.conf.messages = (struct conf_list){0};
+    assert_int_equal(source_cdc_postgres.open(&b.conf, &b.env, &b.source, &caps, &err),
+                     RESULT_ERROR);
+    assert_non_null(strstr(err.text, "encode.heartbeat_topic cannot be had with source.streaming"));
+    forget(&b);
+    batch_free(b.batch);
 }
 
 /* Opens it again, after the test has changed the configuration. */
@@ -577,6 +708,35 @@ static void outbox_rows_are_events_and_their_removal_is_none(void **state)
                                      "consumers could not recognise a repetition");
     assert_string_equal(b.events[3], "0/64:8 7:0/64:8 o4 made {}the id column is null or empty; "
                                      "consumers could not recognise a repetition");
+    close_source(&b);
+}
+
+/* encode.envelope: a column as text, and another one as JSON. */
+static void columns_of_an_outbox_become_json(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"type", "type"};
+    const struct encode_conf encode = {0};
+    struct bench b;
+    struct error err;
+    unsigned caps;
+    fake_reset();
+    fake_begin(100);
+    fake_relation(1, 'd', "outbox", OUTBOX_COLUMNS);
+    fake_insert(1, "u1 order o1 made {} -");
+    fake_commit(110);
+    open_source(&b, CDC_AS_OUTBOX);
+    source_cdc_postgres.close(b.source);
+    b.env.columns = columns;
+    b.env.columns_count = 2;
+    b.env.json_count = 1;
+    b.env.encode = &encode;
+    assert_int_equal(source_cdc_postgres.open(&b.conf, &b.env, &b.source, &caps, &err), 0);
+    must_start(&b, SLICE_NULL);
+    assert_int_equal(read_once(&b, 10, 10000, &err), RESULT_DONE);
+    assert_int_equal(b.batch->count, 1);
+    assert_true(slice_equal_str(b.batch->events[0].columns[0], "made"));
+    assert_true(slice_equal_str(b.batch->events[0].columns[1], "\"made\""));
     close_source(&b);
 }
 
@@ -989,6 +1149,10 @@ int main(void)
         cmocka_unit_test(a_restart_goes_on_behind_the_cursor),
         cmocka_unit_test(a_restart_goes_on_from_where_it_stood),
         cmocka_unit_test(other_options_resend_the_transaction),
+        cmocka_unit_test(transactions_begin_and_end),
+        cmocka_unit_test(a_restart_within_a_transaction_counts_on),
+        cmocka_unit_test(with_transactions_the_options_differ),
+        cmocka_unit_test(heartbeats_of_our_own_are_events),
         cmocka_unit_test(tables_may_be_named_by_patterns),
         cmocka_unit_test(a_pattern_that_is_none_is_refused),
         cmocka_unit_test(a_configured_key_decides_what_a_key_change_is),
@@ -999,6 +1163,7 @@ int main(void)
         cmocka_unit_test(mere_keepalives_are_not_saved_each),
         cmocka_unit_test(idle_means_confirmed_up_to_the_servers_end),
         cmocka_unit_test(outbox_rows_are_events_and_their_removal_is_none),
+        cmocka_unit_test(columns_of_an_outbox_become_json),
         cmocka_unit_test(a_mapped_column_that_goes_stops_the_source_where_it_is),
         cmocka_unit_test(bodies_of_messages),
         cmocka_unit_test(nonsense_is_asked_for_again_once),

@@ -106,7 +106,7 @@ static void a_name_of_debeziums_is_told(void **state)
     hint("debezium.source.slot.name", "here it is `source.slot`");
     hint("route.by.field", "here it is `source.columns.aggregatetype`");
     hint("message.key.columns", "here it is `encode.key_columns`");
-    hint("provide.transaction.metadata", "it is a name of Debezium's: not supported yet");
+    hint("include.unknown.datatypes", "it is a name of Debezium's: ");
     hint("name", NULL);
     hint("transforms", NULL);
     hint("max.in.flight", NULL);

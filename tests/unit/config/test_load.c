@@ -516,6 +516,26 @@ static void rules_of_a_mask(void **state)
     }
 }
 
+static void columns_beside_a_payload(void **state)
+{
+    (void)state;
+    struct config *c = load(HEAD SOURCE SINK "    encode: {envelope: {kind: eventType, at: at}}\n");
+    const struct conf_map *map = &c->pipelines[0].encode.envelope;
+    assert_true(c->pipelines[0].encode.given.envelope);
+    assert_int_equal(map->count, 2);
+    assert_string_equal(map->pairs[0].name, "kind");
+    assert_string_equal(map->pairs[0].value, "eventType");
+    config_free(c);
+    c = load(HEAD SOURCE SINK);
+    assert_false(c->pipelines[0].encode.given.envelope);
+    config_free(c);
+    refuse(HEAD SOURCE SINK "    encode: {envelope: [kind]}\n",
+           "encode.envelope must be a map of keys, but is a list");
+    refuse(HEAD SOURCE SINK "    encode: {envelope_file: {kind: f}}\n", "`envelope_file`");
+    refuse(HEAD SOURCE SINK "    encode: {format: json, envelope: {kind: a}}\n",
+           "encode.envelope is for payload; remove it, or set encode.format");
+}
+
 static void columns_of_changes(void **state)
 {
     (void)state;
@@ -738,6 +758,7 @@ int main(void)
         cmocka_unit_test(keys_must_fit_each_other),
         cmocka_unit_test(aliases_share_and_are_bounded),
         cmocka_unit_test(rules_of_a_mask),
+        cmocka_unit_test(columns_beside_a_payload),
         cmocka_unit_test(columns_of_changes),
         cmocka_unit_test(a_fingerprint_tells_each_change),
         cmocka_unit_test(tables_alone_give_defaults),

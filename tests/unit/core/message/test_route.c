@@ -267,7 +267,24 @@ static void further_columns_are_asked_for_once(void **state)
     assert_non_null(strstr(f->err.text, "column region"));
     route_free(r);
 
+    /* A column that is wanted as JSON comes for itself, also one of the event's own. */
+    const char *const json[] = {"region", "type"};
+    conf.json = json;
+    conf.json_count = 2;
+    assert_int_equal(route_new(&conf, &r, &f->err), 0);
+    assert_int_equal(route_columns(r, &names), 5);
+    assert_int_equal(route_json_count(r), 2);
+    assert_string_equal(names[3], "region");
+    assert_string_equal(names[4], "type");
+    struct slice five[] = {SLICE_LITERAL("eu"), SLICE_LITERAL("acme"), SLICE_LITERAL("3"),
+                           SLICE_LITERAL("\"eu\""), SLICE_LITERAL("\"c\"")};
+    f->event->columns = five;
+    assert_true(slice_equal_str(route_json(r, 0, f->event), "\"eu\""));
+    assert_true(slice_equal_str(route_json(r, 1, f->event), "\"c\""));
+    route_free(r);
+
     r = make(f, "fixed", "");
+    assert_int_equal(route_json_count(r), 0);
     assert_int_equal(route_columns(r, &names), 0);
     assert_string_equal(route_fixed_topic(r), "fixed");
     route_free(r);

@@ -147,11 +147,63 @@ static void a_schema_needs_format_sink_and_registry(void **state)
     p.route.topic_rewrite.key_field = (char *)(uintptr_t) "f";
     refused(&p, true, true, "encode.schemas and route.topic_rewrite.key_field");
     p.route.topic_rewrite.key_field = NULL;
+    p.encode.transaction_metadata = true;
+    refused(&p, true, true, "encode.schemas and encode.transaction_metadata do not go together");
+    p.encode.transaction_metadata = false;
+    p.encode.heartbeat_topic = (char *)(uintptr_t) "h";
+    refused(&p, true, true, "encode.schemas and encode.heartbeat_topic do not go together");
+    p.encode.heartbeat_topic = NULL;
     p.encode.schemas = false;
     p.encode.value = VALUE_AVRO;
     p.encode.format = format_index(&format_json);
     assert_int_equal(formats_check(&p, true, SINK_MESSAGES | SINK_FRAMES, &err), -1);
     assert_non_null(strstr(err.text, "debezium or flat"));
+}
+
+static void names_in_the_envelope(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second, *why;
+    } cases[] = {{"a", "b", NULL},
+                 {"a", "a", "column y gets the name \"a\", which the value has already"},
+                 {"payload", "b", "column x gets the name \"payload\", which the value has"},
+                 {"a", "", "column y gets the name \"\", which is none"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct conf_pair pairs[] = {{(char *)(uintptr_t) "x", (char *)(uintptr_t)cases[i].first},
+                                    {(char *)(uintptr_t) "y", (char *)(uintptr_t)cases[i].second}};
+        struct conf_pipeline p = pipeline_of(&format_payload);
+        p.encode.envelope = (struct conf_map){pairs, 2};
+        p.encode.given.envelope = true;
+        refused(&p, false, true, cases[i].why);
+        refused(&p, false, false, cases[i].why); /* lines have it, too */
+    }
+}
+
+/* A dead letter has what comes of columns. */
+static void the_envelope_is_made_of_columns(void **state)
+{
+    (void)state;
+    struct conf_pair pairs[] = {{(char *)(uintptr_t) "type", (char *)(uintptr_t) "kind"}};
+    struct conf_pipeline p = pipeline_of(&format_payload);
+    p.encode.envelope = (struct conf_map){pairs, 1};
+    struct route *r = NULL;
+    struct error err;
+    struct batch *b = batch_new();
+    struct event *e = batch_add(b);
+    const struct slice columns[] = {SLICE_LITERAL("\"created\"")};
+    assert_int_equal(formats_route_new(&p, false, &r, &err), 0);
+    assert_int_equal(route_json_count(r), 1);
+    e->payload = SLICE_LITERAL("x");
+    e->payload_kind = PAYLOAD_TEXT;
+    e->columns = columns;
+    assert_int_equal(formats_add_columns(&p, r, e, &b->arena, &err), 0);
+    assert_true(slice_equal_str(e->payload, "{\"payload\":\"x\",\"kind\":\"created\"}"));
+    struct slice before = e->payload;
+    assert_int_equal(formats_add_columns(&p, NULL, e, &b->arena, &err), 0);
+    assert_true(slice_equal(e->payload, before));
+    route_free(r);
+    batch_free(b);
 }
 
 static void what_would_have_no_effect_is_refused(void **state)
@@ -181,6 +233,8 @@ int main(void)
         cmocka_unit_test(a_header_s_name_is_free),
         cmocka_unit_test(defaults_of_changes_are_the_route_s_own),
         cmocka_unit_test(a_schema_needs_format_sink_and_registry),
+        cmocka_unit_test(names_in_the_envelope),
+        cmocka_unit_test(the_envelope_is_made_of_columns),
         cmocka_unit_test(what_would_have_no_effect_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

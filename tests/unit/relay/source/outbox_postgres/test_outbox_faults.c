@@ -7,6 +7,7 @@
 
 #include "contract/source.h"
 #include "fake_libpq.h"
+#include "message/encode.h"
 #include "plugin_conf.h"
 #include "source/outbox_postgres/cursor.h"
 
@@ -14,9 +15,9 @@ extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;
 
 /* Name, type, format, default, not null, may select, may update, unique, indexed, indexed with seq,
- * category, length. */
+ * category, length, oid, typmod, kind. */
 #define COLUMN(name, type, category) \
-    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1"
+    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1", "25", "-1", "b"
 static const char *const columns[] = {COLUMN("id", "uuid", "U"),
                                       COLUMN("aggregatetype", "text", "S"),
                                       COLUMN("aggregateid", "text", "S"),
@@ -29,7 +30,7 @@ static const char *const columns[] = {COLUMN("id", "uuid", "U"),
 static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f", ""};
 static const char *const no[] = {"f"};
 static const char *const snapshot[] = {"30:30:"};
-enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
+enum { COLUMN_FACTS = 15, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
 
 static const char columns_sql[] = "format_type(a.atttypid, a.atttypmod)";
 
@@ -153,6 +154,64 @@ static void payloads_are_of_their_column_s_kind(void **state)
         assert_int_equal(read_rows(&f, &err), RESULT_DONE);
         assert_int_equal(f.batch->count, 1);
         assert_int_equal(f.batch->events[0].payload_kind, cases[i].kind);
+        tear_down(&f);
+    }
+}
+
+/* encode.envelope: a column as text, and again as JSON of its type. */
+static void further_columns_may_be_json(void **state)
+{
+    (void)state;
+    enum { SEQ = 7, OID = 12, KIND = 14, CATEGORY = 10, WITH_FURTHER = PAGE_COLUMNS + 3 };
+    static const char *const names[] = {"seq", "seq", "type"};
+    static const struct {
+        const char *oid, *kind, *category, *value, *want; /* want NULL: poison */
+    } cases[] = {{"20", "b", "N", "1", "1"},
+                 {"25", "b", "S", "a\"b", "\"a\\\"b\""},
+                 {"20000", "e", "E", "ok", "\"ok\""},
+                 {"20", "b", "N", NULL, "null"},
+                 {"20", "b", "N", "one", NULL},
+                 {"1016", "b", "A", "{1}", ""}, /* "": refused at the start */
+                 {"5069", "b", "U", "1", ""}};
+    const struct encode_conf encode = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *of[COLUMN_COUNT * COLUMN_FACTS];
+        const char *row[] = {
+            PAGE_ROW("1", "a"), cases[i].value, cases[i].value, "Made", "20:20:", "2", "f"};
+        memcpy(of, columns, sizeof of);
+        of[SEQ * COLUMN_FACTS + OID] = cases[i].oid;
+        of[SEQ * COLUMN_FACTS + KIND] = cases[i].kind;
+        of[SEQ * COLUMN_FACTS + CATEGORY] = cases[i].category;
+        const struct fake_answer script[] = {
+            {.when = window_sql, .columns = WITH_FURTHER, .rows = 1, .values = row},
+            {.when = columns_sql, .columns = COLUMN_FACTS, .rows = COLUMN_COUNT, .values = of},
+            WELL};
+        fake_libpq_script(script, sizeof script / sizeof *script);
+        struct fixture f;
+        struct error err;
+        set_up(&f);
+        f.env.columns = names;
+        f.env.columns_count = 3;
+        f.env.json_count = 2;
+        f.env.encode = &encode;
+        if (cases[i].want && !*cases[i].want) {
+            assert_int_equal(ops->start(f.source, SLICE_NULL, 1, &err), RESULT_ERROR);
+            assert_non_null(strstr(err.text, "of a type that encode.envelope cannot write"));
+            tear_down(&f);
+            continue;
+        }
+        start(&f);
+        assert_int_equal(read_rows(&f, &err), RESULT_DONE);
+        assert_int_equal(f.batch->count, 1);
+        const struct event *e = &f.batch->events[0];
+        if (cases[i].want) {
+            assert_null(e->poison);
+            assert_true(slice_equal_str(e->columns[1], cases[i].want));
+        } else {
+            assert_non_null(strstr(e->poison, "column seq has a value that is not one of type"));
+        }
+        assert_true(slice_is_null(e->columns[0]) == !cases[i].value);
+        assert_true(slice_equal_str(e->columns[2], "\"Made\""));
         tear_down(&f);
     }
 }
@@ -442,6 +501,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_become_events),
         cmocka_unit_test(payloads_are_of_their_column_s_kind),
+        cmocka_unit_test(further_columns_may_be_json),
         cmocka_unit_test(an_answer_that_fails_passes_no_row),
         cmocka_unit_test(an_answer_without_its_snapshot_is_refused),
         cmocka_unit_test(each_statement_of_a_start_may_fail),

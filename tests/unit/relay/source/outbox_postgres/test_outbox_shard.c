@@ -13,9 +13,9 @@ extern const struct source_ops source_outbox_postgres;
 static const struct source_ops *const ops = &source_outbox_postgres;
 
 /* Name, type, format, default, not null, may select, may update, unique, indexed, indexed with seq,
- * category, length. */
+ * category, length, oid, typmod, kind. */
 #define COLUMN(name, type, category) \
-    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1"
+    name, type, type, "", "t", "t", "t", "t", "t", "t", category, "-1", "25", "-1", "b"
 static const char *const columns[] = {COLUMN("id", "uuid", "U"),
                                       COLUMN("aggregatetype", "text", "S"),
                                       COLUMN("aggregateid", "text", "S"),
@@ -33,7 +33,7 @@ static const char *const columns[] = {COLUMN("id", "uuid", "U"),
 static const char *const relation[] = {"16385", "r", "relay", "f", "t", "f", ""};
 static const char *const no[] = {"f"};
 static const char *const snapshot[] = {"30:30:"};
-enum { COLUMN_FACTS = 12, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
+enum { COLUMN_FACTS = 15, COLUMN_COUNT = sizeof columns / sizeof *columns / COLUMN_FACTS };
 
 static const struct fake_answer server[] = {
     {.when = "to_regclass($1)", .columns = 7, .rows = 1, .values = relation},
