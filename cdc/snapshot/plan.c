@@ -129,7 +129,7 @@ struct planning {
     size_t operators_from; /* row of the table looked up last; both answers are sorted alike */
     struct cdc_tables tables;
     struct pattern *pattern; /* of the request; NULL: there is none, or it is a plain name */
-    size_t chosen; /* how many entries of source.snapshot_where belong to a table */
+    size_t chosen;           /* how many entries of source.snapshot_where belong to a table */
     struct buf text;
 };
 
