@@ -272,6 +272,20 @@ static void an_order_that_means_nothing_is_refused(void **state UNUSED)
     close_bench(&b);
 }
 
+/* A change that was read before the snapshot is open could be one that its first chunk misses. */
+static void the_stream_waits_until_it_is_open(void **state UNUSED)
+{
+    struct bench b;
+    begin_log(2);
+    write_signal(120, "a1 execute-snapshot " ORDERS);
+    fake_begin(150);
+    fake_insert(1, "9 c");
+    fake_commit(160);
+    open_at(&b, SLICE_NULL);
+    expect(&b, "r1 r2 c9 ");
+    close_bench(&b);
+}
+
 static void one_is_read_after_the_other(void **state UNUSED)
 {
     struct bench b;
@@ -420,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_signal_has_a_predicate),
         cmocka_unit_test(an_order_becomes_part_of_the_cursor),
         cmocka_unit_test(an_order_that_means_nothing_is_refused),
+        cmocka_unit_test(the_stream_waits_until_it_is_open),
         cmocka_unit_test(one_is_read_after_the_other),
         cmocka_unit_test(a_snapshot_can_be_stopped),
         cmocka_unit_test(a_pause_lasts_and_keeps_the_place),
