@@ -36,7 +36,7 @@ static bool check_settings(struct findings *f, const struct config *c, size_t in
 
 /* What the store holds. It is read once, because the source's check needs the stored cursor too. */
 struct stored {
-    char part[PART_SIZE]; /* of a divided pipeline the first shard: all are alike */
+    const char *part; /* of a divided pipeline the first shard: all are alike */
     struct cli_store store;
     struct store_position at;
     struct error err; /* set if not known */
@@ -46,7 +46,6 @@ struct stored {
 static void look_into_store(struct stored *ret, const struct config *c,
                             const struct conf_pipeline *p)
 {
-    part_text((struct part){0, membership_shards(p)}, ret->part);
     ret->known = !cli_store_open_part(&ret->store, c, p, ret->part) &&
                  !ret->store.ops->observe(ret->store.store, &ret->at, &ret->err);
 }
@@ -204,8 +203,10 @@ static int run(int argc, char **argv)
         const struct conf_pipeline *p = &c->pipelines[i];
         f.pipeline = p->name;
         if (check_settings(&f, c, i) && connect) {
-            CLEANUP(stored_release) struct stored stored = {0};
+            char part[PART_SIZE];
+            CLEANUP(stored_release) struct stored stored = {.part = part};
             int64_t oldest_us = 0;
+            part_text((struct part){0, membership_shards(p)}, part);
             look_into_store(&stored, c, p);
             check_source(&f, p, &stored, &oldest_us);
             check_store(&f, &stored);

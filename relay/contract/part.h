@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The part of a pipeline that is not divided into shards. */
@@ -34,10 +35,13 @@ static inline bool part_parse(const char *text, struct part *ret)
 {
     struct part p = {.of = 1};
     char again[PART_SIZE];
-    if (text && *text &&
-        (sscanf(text, "%d/%d", &p.number, &p.of) != 2 || p.of < 2 || p.of > PART_SHARDS_MAX ||
-         p.number < 0 || p.number >= p.of)) {
-        return false;
+    if (text && *text) {
+        char *slash;
+        long number = strtol(text, &slash, 10), of = *slash ? strtol(slash + 1, NULL, 10) : 0;
+        if (of < 2 || of > PART_SHARDS_MAX || number < 0 || number >= of) {
+            return false;
+        }
+        p = (struct part){(int)number, (int)of};
     }
     part_text(p, again);
     *ret = p;

@@ -92,7 +92,11 @@ const struct store_ops *assembly_store(struct store_env *ret, struct buf *url,
     if (source->rows) {
         source->rows(p->source_conf, &ret->rows);
     }
-    return registry_store_of_url(ret->url);
+    /* An address that is none of a store: PostgreSQL's, which stands first, says so when it is
+     * opened.
+     */
+    const struct store_ops *ops = registry_store_of_url(ret->url);
+    return ops ? ops : registry_stores()[0];
 }
 
 static bool clash(const struct conf_pipeline *p, const struct conf_pipeline *q, struct buf *out)

@@ -225,6 +225,7 @@ def two_need_one(d, text):
          "start_from_cdc": _cdc("start_from: 'garbage here'"),
          "channel": pg("notify_channel: " + 64 * "c"),
          "prune_delete": pg("mode: delete, prune: {older_than: 7d}"),
+         "url_of_nothing": pg("mode: delete").replace("postgresql://h/d", "garbage"),
          "prune_delete_sqlite": BASE.replace("shop.db", "shop.db, mode: delete, prune: {older_than: 7d}"),
          **{p.replace(".", "_"): KAFKA % (f"{p}: x") for p in
             ("plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd")}})

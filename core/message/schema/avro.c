@@ -26,12 +26,14 @@ static const struct {
                   {"long", AVRO_LONG},   {"float", AVRO_FLOAT},     {"double", AVRO_DOUBLE},
                   {"bytes", AVRO_BYTES}, {"string", AVRO_STRING}};
 
-static int refuse(struct error *err, const char *what, const char *name)
+static void refuse_text(struct error *err, const char *what, const char *name)
 {
-    return error_set(err, ERROR_CONFIG, "avro",
-                     "the Avro schema has %s%s%.80s, which is not known here", what,
-                     *name ? " " : "", name);
+    error_set_text(err, ERROR_CONFIG, "avro",
+                   "the Avro schema has %s%s%.80s, which is not known here", what, *name ? " " : "",
+                   name);
 }
+
+#define refuse(...) ERROR_RETURN(refuse_text(__VA_ARGS__))
 
 static struct avro_type *type_new(struct avro_schema *s, enum avro_kind kind)
 {

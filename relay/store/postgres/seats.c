@@ -193,7 +193,7 @@ static int find_free(const struct pg_seats *s, const char *numbers, int *ret_cou
 {
     bool is_free[PART_SHARDS_MAX] = {false};
     for (const char *p = numbers; *p; p += strspn(p, ",")) {
-        int i = atoi(p);
+        long i = strtol(p, NULL, 10);
         if (i >= 0 && i < s->shards) {
             is_free[i] = s->seat[i].wanted;
         }
