@@ -307,12 +307,14 @@ def main():
     names = sys.argv[1:] or debezium.names()
     with Postgres(version=15, settings={"fsync": "off"}) as pg:
         for name in names:
-            if name in OUTBOX_SCRIPTS:
-                with Kafka(auto_create=True) as broker:
-                    outbox(pg, broker, name, "cdc")
-                    outbox(pg, broker, name, "polling")
-            else:
+            if name not in OUTBOX_SCRIPTS:
                 Run(pg, name).all()
+        outboxes = [name for name in names if name in OUTBOX_SCRIPTS]
+        if outboxes:
+            with Kafka(auto_create=True) as broker:
+                for name in outboxes:
+                    for how in SOURCES:
+                        outbox(pg, broker, name, how)
         switch_over(pg)
 
 
