@@ -31,6 +31,8 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "contract/source_lag.h"
+#include "contract/source_when.h"
 #include "contract/outbox_rows.h"
 #include "contract/pipeline_of.h"
 #include "contract/url_form.h"
@@ -189,46 +191,6 @@ static inline void source_did(const struct source_env *env, enum source_deed dee
     }
 }
 
-/* How far behind the source is, for status and metrics. */
-struct source_lag {
-    /* Events that `read` has not given yet: exact up to 10,000, an estimate above; -1: unknown. */
-    int64_t pending_events;
-    /* Wall clock time of the oldest event not delivered; TIME_NONE: caught up, or unknown. */
-    int64_t oldest_us;
-    /* What the source waits for ("waits for a lock held by pid 123 since 12 s"); "": nothing. */
-    char held_up[256];
-    /* Long work under way ("snapshot: orders, 12 %, 40 s left"); "": none. */
-    char progress[256];
-    /* What does not hold it up yet, and will want an operator; "": nothing. */
-    char warning[256];
-
-    /* --- CDC only; -1 or false elsewhere --- */
-
-    int64_t lag_bytes;           /* WAL not delivered yet; -1: unknown */
-    int64_t slot_retained_bytes; /* WAL that the server keeps for the slot; -1: unknown */
-    int64_t slot_limit_bytes; /* the slot is lost when slot_retained_bytes reaches this; -1: never,
-                                 or unknown */
-    bool slot_lost;           /* the slot is gone, and with it changes that were not delivered */
-};
-
-#define SOURCE_LAG_UNKNOWN                          \
-    ((struct source_lag){.pending_events = -1,      \
-                         .oldest_us = TIME_NONE,    \
-                         .lag_bytes = -1,           \
-                         .slot_retained_bytes = -1, \
-                         .slot_limit_bytes = -1})
-
-/* When an event happened, compared with the moment whose rows a source gives. */
-enum source_when {
-    SOURCE_BEFORE,
-    SOURCE_AFTER,
-    /* No text is written: */
-    SOURCE_NOT_OURS, /* no event of such a source has this id */
-    SOURCE_NO_CHANGE /* no table change has it, but other events of this source may: logical
-                        messages, whose ids the application makes */
-};
-enum { SOURCE_WHEN_SIZE = 48 };
-
 struct prune_ops;
 struct source_signal;
 
@@ -380,15 +342,8 @@ struct source_ops {
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
-    /* --- for `verify` of table changes. Opened with source_env.range and `observe`, such a source
-     * gives every row of its tables once, as CHANGE_READ, all as one moment of the database shows
-     * them. `start` chooses the moment; `idle` says that all rows were given; `frontier` answers
-     * AGAIN until the pipeline has delivered what was committed before the moment, and appends
-     * nothing. --- */
+    /* --- for `verify` of table changes, see contract/source_when.h; NULL: it gives none --- */
 
-    /* When did the event with this id happen? `out` gets a text, which for another event of the
-     * same row is greater by strcmp if that happened later. Needs `start`; no I/O. NULL: the source
-     * gives no table changes. */
     enum source_when (*when)(void *source, struct slice id, char out[SOURCE_WHEN_SIZE]);
 
     /* --- for `snapshot`, see contract/source_signal.h; NULL: the source takes none --- */
