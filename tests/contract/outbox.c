@@ -60,7 +60,7 @@ static bool postgres_make(struct outbox *o, const char *mode)
     }
     return postgres_sql(o, 0,
                         "insert into commitrelay.positions (pipeline, part, epoch)"
-                        " values ('p', '" OUTBOX_PART "', 7), ('p', '', 3)");
+                        " values ('p', '" OUTBOX_PART "', 7), ('p', '" OUTBOX_OTHER_PART "', 3)");
 }
 
 static void postgres_drop(struct outbox *o)
@@ -149,7 +149,7 @@ static bool sqlite_make(struct outbox *o, const char *mode)
     sqlite_sql(o, 0, schema_sqlite_relay);
     return sqlite_sql(o, 0,
                       "insert into commitrelay_positions (pipeline, part, epoch)"
-                      " values ('p', '" OUTBOX_PART "', 7), ('p', '', 3)");
+                      " values ('p', '" OUTBOX_PART "', 7), ('p', '" OUTBOX_OTHER_PART "', 3)");
 }
 
 static void sqlite_drop(struct outbox *o)

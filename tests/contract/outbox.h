@@ -17,8 +17,9 @@ struct outbox {
     void *sessions[OUTBOX_SESSIONS];
 };
 
-/* The pipeline "p" under test is this part of it; another part has another epoch. */
-#define OUTBOX_PART "one"
+/* The pipeline "p" under test is not divided; another part has another epoch. */
+#define OUTBOX_PART ""
+#define OUTBOX_OTHER_PART "0/2"
 
 struct outbox_kind {
     const char *url_key;   /* the configuration key that names the database */
