@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
+#include "contract/moment.h"
 #include "contract/outbox_rows.h"
 #include "contract/pipeline_of.h"
 #include "contract/url_form.h"
@@ -87,8 +88,7 @@ struct source_store {
  * A piece of an outbox table that `replay` sends again or `tail` shows, in the order of seq. A
  * source opened with it (source_env.range) reads this piece instead of what is new: it marks
  * nothing, its cursors mean the place within the piece, and `idle` says that the piece was given.
- * A source of table changes has no pieces. Opened with SOURCE_RANGE_ALL it gives the rows of its
- * tables, for `verify` (source_ops.when).
+ * Of table changes there is only SOURCE_RANGE_ALL: contract/moment.h.
  */
 struct source_range {
     int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
@@ -205,17 +205,6 @@ struct source_lag {
                          .lag_bytes = -1,           \
                          .slot_retained_bytes = -1, \
                          .slot_limit_bytes = -1})
-
-/* When an event happened, compared with the moment whose rows a source gives. */
-enum source_when {
-    SOURCE_BEFORE,
-    SOURCE_AFTER,
-    /* No text is written: */
-    SOURCE_NOT_OURS, /* no event of such a source has this id */
-    SOURCE_NO_CHANGE /* no table change has it, but other events of this source may: logical
-                        messages, whose ids the application makes */
-};
-enum { SOURCE_WHEN_SIZE = 48 };
 
 struct prune_ops;
 
@@ -367,15 +356,8 @@ struct source_ops {
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
-    /* --- for `verify` of table changes. Opened with source_env.range and `observe`, such a source
-     * gives every row of its tables once, as CHANGE_READ, all as one moment of the database shows
-     * them. `start` chooses the moment; `idle` says that all rows were given; `frontier` answers
-     * AGAIN until the pipeline has delivered what was committed before the moment, and appends
-     * nothing. --- */
+    /* --- for `verify` of table changes: contract/moment.h --- */
 
-    /* When did the event with this id happen? `out` gets a text, which for another event of the
-     * same row is greater by strcmp if that happened later. Needs `start`; no I/O. NULL: the source
-     * gives no table changes. */
     enum source_when (*when)(void *source, struct slice id, char out[SOURCE_WHEN_SIZE]);
 
     /* --- for `tail` --- */
