@@ -31,10 +31,10 @@
 #include "base/error.h"
 #include "base/poll_set.h"
 #include "config/conf_key.h"
-#include "contract/source_lag.h"
-#include "contract/source_when.h"
+#include "contract/moment.h"
 #include "contract/outbox_rows.h"
 #include "contract/pipeline_of.h"
+#include "contract/source_lag.h"
 #include "contract/url_form.h"
 #include "model/change.h"
 #include "model/event.h"
@@ -91,8 +91,7 @@ struct source_store {
  * A piece of an outbox table that `replay` sends again or `tail` shows, in the order of seq. A
  * source opened with it (source_env.range) reads this piece instead of what is new: it marks
  * nothing, its cursors mean the place within the piece, and `idle` says that the piece was given.
- * A source of table changes has no pieces. Opened with SOURCE_RANGE_ALL it gives the rows of its
- * tables, for `verify` (source_ops.when).
+ * Of table changes there is only SOURCE_RANGE_ALL: contract/moment.h.
  */
 struct source_range {
     int64_t from, to;       /* seq, both included; INT64_MIN, INT64_MAX: no bound */
@@ -342,7 +341,7 @@ struct source_ops {
     int (*holds)(void *source, const char *const *ids, size_t n,
                  int (*each)(void *ctx, struct slice id), void *ctx, struct error *err);
 
-    /* --- for `verify` of table changes, see contract/source_when.h; NULL: it gives none --- */
+    /* --- for `verify` of table changes, see contract/moment.h; NULL: it gives none --- */
 
     enum source_when (*when)(void *source, struct slice id, char out[SOURCE_WHEN_SIZE]);
 
