@@ -145,6 +145,7 @@ def prune_keeps_what_a_shard_has_not_sent():
 def another_number_of_shards():
     for other in (SHARDS + 1, 1):
         refused(f"{other} shards", f"divided into {SHARDS} shards", "cannot change the number", words=("run", "--until-idle"), code=69, shards=other)
+    refused("another column", "divided by column aggregateid", "set it back", words=("run", "--until-idle"), code=69, shard_by="type", route={"key": "{type}"})
 
 
 what_does_not_go_with_shards()

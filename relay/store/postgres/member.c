@@ -51,17 +51,32 @@ static int join(struct store_member *m, struct error *err)
                      m->home.pipeline);
 }
 
-/* I3: the number of shards is written once, and every member has the same. */
+/* By another column a key would change its shard, and its events be passed over or sent out of
+ * order. */
+static int demand_column(const struct store_member *m, struct slice stored, struct error *err)
+{
+    const char *by = m->home.rows.shard_by;
+    return !by || stored.len == 0 || slice_equal_str(stored, by)
+               ? RESULT_DONE
+               : error_exit(
+                     err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
+                     "pipeline %s is divided by column %.*s, and source.shard_by names %s: a key would change its shard; set it back",
+                     m->home.pipeline, SLICE_FMT(stored), by);
+}
+
+/* I3: the number of shards and their column are written once, and every member has the same. */
 static int divide(struct store_member *m, struct error *err)
 {
     CLEANUP(pg_result_cleanup) struct pg_result *r = NULL;
     char shards[12];
     snprintf(shards, sizeof shards, "%d", m->seats.shards);
-    const char *const params[] = {m->home.pipeline, shards};
-    if (pg_query(m->home.pg, schema_sql_shards_divide, 2, params, NULL, err) ||
+    const char *const params[] = {m->home.pipeline, shards, m->home.rows.shard_by};
+    if (pg_query(m->home.pg, schema_sql_shards_divide, 3, params, NULL, err) ||
         pg_query(m->home.pg,
-                 "select shards from commitrelay.positions where pipeline = $1 and part = ''", 1,
-                 params, &r, err)) {
+                 "select max(shards) filter (where part = ''),"
+                 " max(shard_column) filter (where part <> '')"
+                 " from commitrelay.positions where pipeline = $1",
+                 1, params, &r, err)) {
         return RESULT_ERROR;
     }
     int64_t stored = pg_int(r, 0, 0, 1);
@@ -72,7 +87,7 @@ static int divide(struct store_member *m, struct error *err)
             m->home.pipeline, m->home.pipeline);
     }
     return stored == m->seats.shards
-               ? RESULT_DONE
+               ? demand_column(m, pg_value(r, 0, 1), err)
                : error_exit(
                      err, ERROR_FATAL, EXIT_CODE_UNAVAILABLE, "postgres",
                      "pipeline %s is divided into %lld shards, and source.shards says %d: set it to %lld; this version cannot change the number",
